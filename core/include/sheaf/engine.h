@@ -34,6 +34,9 @@ typedef struct sheaf_engine sheaf_engine;
 enum { SHEAF_RESEND_NEVER = 0, SHEAF_RESEND_WITHIN_BUDGET = 1, SHEAF_RESEND_ALWAYS = 2 };
 enum { SHEAF_ON_BREAKER_WAIT = 0, SHEAF_ON_BREAKER_FAIL = 1 };
 
+/* Compresses whole 64-byte blocks of SHA-256; a host may hand in one that uses the processor's instructions. */
+typedef void (*sheaf_sha256_blocks_fn)(uint32_t state[8], const uint8_t *blocks, size_t count);
+
 /* Where requests go: a base URL with a key. Several make failover; those of one quota_group share limits. */
 typedef struct sheaf_endpoint {
   uint32_t struct_bytes;
@@ -91,6 +94,7 @@ typedef struct sheaf_engine_options {
   uint64_t stream;          /* 1: every request is streamed */
 
   const struct sheaf_price_table *prices; /* NULL: the built-in one; outlives the engine */
+  sheaf_sha256_blocks_fn sha256_blocks;   /* NULL: the portable one */
 } sheaf_engine_options;
 
 SHEAF_API void sheaf_engine_options_init(sheaf_engine_options *options);

@@ -44,8 +44,6 @@ SHEAF_API int32_t sheaf_line_facts_read(sheaf_slice line, sheaf_line_facts *fact
 
 /* ---- Fingerprint: first 128 bits of SHA-256 over provider, path and final body, each preceded by its length ---- */
 
-/* Compresses whole 64-byte blocks; a host may hand in one that uses the processor's instructions. */
-typedef void (*sheaf_sha256_blocks_fn)(uint32_t state[8], const uint8_t *blocks, size_t count);
 SHEAF_API void sheaf_fingerprint(sheaf_slice provider, sheaf_slice path, sheaf_slice body,
                                  sheaf_sha256_blocks_fn blocks, uint8_t fingerprint[16]);
 /* The portable one. */

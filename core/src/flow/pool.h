@@ -44,6 +44,7 @@ typedef struct sheaf__pool {
   bool probe_due;          /* the pause is over and no probe has left yet */
   uint64_t probe_until_ns;
   uint64_t probe_exchange;
+  uint64_t lacking_ns; /* refill time of what the latest refused head said is lacking; 0: not attributed */
   /* learned rate */
   sheaf__bucket learned;
   uint64_t learned_wmax;   /* milli-requests a minute; 0 off */

@@ -1,0 +1,138 @@
+# The tests, found by name like the sources: tests/README.md says what each folder is for.
+
+set(sheaf_tests "${PROJECT_SOURCE_DIR}/tests")
+find_program(SHEAF_CXX NAMES g++ clang++ c++ DOC "A C++ compiler, for the headers' test only")
+
+# What every test is told, by macro and by environment.
+set(sheaf_test_environment
+    "SHEAF_SOURCE=${PROJECT_SOURCE_DIR}" "SHEAF_BUILD=${PROJECT_BINARY_DIR}"
+    "CC=${CMAKE_C_COMPILER}" "CXX=${SHEAF_CXX}" "CMAKE=${CMAKE_COMMAND}"
+    "UBSAN_OPTIONS=print_stacktrace=1"
+    "TSAN_OPTIONS=halt_on_error=1")
+if(TARGET sheaf_cli)
+  list(APPEND sheaf_test_environment "SHEAF_BIN=$<TARGET_FILE:sheaf_cli>")
+endif()
+
+# sheaf_test(<name> <label> <seconds> <command>...)
+function(sheaf_test name label seconds)
+  add_test(NAME ${name} COMMAND ${ARGN})
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${seconds} SKIP_RETURN_CODE 77
+                                          ENVIRONMENT "${sheaf_test_environment}")
+endfunction()
+
+# sheaf_program(<target> <source> <libraries>...): one source, one binary, in bin/tests.
+function(sheaf_program target source)
+  add_executable(${target} ${source})
+  sheaf_warnings(${target})
+  target_include_directories(${target} PRIVATE "${sheaf_tests}/support" "${sheaf_tests}")
+  target_compile_definitions(${target} PRIVATE "SHEAF_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\"")
+  target_link_libraries(${target} PRIVATE ${ARGN} m)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+                                             "${CMAKE_BINARY_DIR}/bin/tests")
+endfunction()
+
+# ---- unit and conformance: one binary a file, on the checked core ----
+foreach(folder unit conformance)
+  file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/${folder}/test_*.c")
+  foreach(source IN LISTS sources)
+    get_filename_component(name ${source} NAME_WE)
+    sheaf_program(${name} ${source} sheaf_checked)
+    sheaf_test(${name} ${folder} 120 ${name})
+  endforeach()
+endforeach()
+
+# ---- sim: a file with a main is a program, the others are parts that all of them share ----
+file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/sim/*.c")
+set(programs "")
+set(parts "")
+foreach(source IN LISTS sources)
+  file(STRINGS ${source} main_line REGEX "^int main\\(")
+  if(main_line)
+    list(APPEND programs ${source})
+  else()
+    list(APPEND parts ${source})
+  endif()
+endforeach()
+foreach(source IN LISTS programs)
+  get_filename_component(name ${source} NAME_WE)
+  sheaf_program(${name} ${source} sheaf_checked)
+  target_sources(${name} PRIVATE ${parts})
+  if(name MATCHES "^(test|sim)_")
+    sheaf_test(${name} sim 300 ${name})
+  endif()
+endforeach()
+
+# ---- integration: on libsheaf as it ships, with cmocka and the parts in support/ ----
+file(GLOB support CONFIGURE_DEPENDS "${sheaf_tests}/support/*.c")
+if(support)
+  add_library(sheaf_test_support STATIC ${support})
+  sheaf_warnings(sheaf_test_support)
+  target_include_directories(sheaf_test_support PUBLIC "${sheaf_tests}/support")
+  target_compile_definitions(sheaf_test_support
+                             PRIVATE "SHEAF_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\"")
+  target_link_libraries(sheaf_test_support PUBLIC sheaf sheaf_dep_cmocka Threads::Threads)
+endif()
+file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/integration/test_*.c")
+foreach(source IN LISTS sources)
+  get_filename_component(name ${source} NAME_WE)
+  sheaf_program(${name} ${source} $<TARGET_NAME_IF_EXISTS:sheaf_test_support>
+                $<TARGET_NAME_IF_EXISTS:sheaf_sim> sheaf sheaf_dep_cmocka Threads::Threads)
+  target_include_directories(${name} PRIVATE ${sheaf_core_private})
+  sheaf_test(${name} integration 300 ${name})
+  if(TARGET sheaf_cli)
+    add_dependencies(${name} sheaf_cli)
+  endif()
+endforeach()
+
+# Scripts that use the command or the libraries from outside. test_install.sh compiles strangers'
+# programs against the libraries, which sanitizers and coverage would have to follow: plain builds only.
+set(SHEAF_PLAIN ON)
+if(SHEAF_SANITIZE OR SHEAF_COVERAGE OR SHEAF_FUZZ)
+  set(SHEAF_PLAIN OFF)
+endif()
+file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/integration/test_*.sh")
+foreach(source IN LISTS sources)
+  get_filename_component(name ${source} NAME_WE)
+  if(SHEAF_PLAIN OR NOT name STREQUAL "test_install")
+    sheaf_test(${name} integration 300 sh ${source})
+  endif()
+endforeach()
+
+# ---- fuzz: the targets, under libFuzzer or replayed ----
+file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/fuzz/fuzz_*.c")
+foreach(source IN LISTS sources)
+  get_filename_component(name ${source} NAME_WE)
+  sheaf_program(${name} ${source} sheaf_checked)
+  if(SHEAF_FUZZ)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(${name} PRIVATE "${sheaf_tests}/fuzz/replay.c")
+    string(REGEX REPLACE "^fuzz_" "" corpus ${name})
+    sheaf_test(${name} fuzz 120 ${name} "${sheaf_tests}/fuzz/corpus/${corpus}" 20000)
+  endif()
+endforeach()
+
+# ---- bench: built so that they keep compiling, run by hand ----
+if(SHEAF_BENCH)
+  file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/bench/bench_*.c")
+  foreach(source IN LISTS sources)
+    get_filename_component(name ${source} NAME_WE)
+    sheaf_program(${name} ${source} sheaf Threads::Threads)
+    target_include_directories(${name} PRIVATE ${sheaf_core_private})
+  endforeach()
+endif()
+
+# ---- tidy: what can be said about the sources and the archives without running them ----
+sheaf_test(tidy tidy 60 sh "${sheaf_tests}/tidy/tidy.sh")
+sheaf_test(tidy_catches tidy 60 sh "${sheaf_tests}/tidy/test_tidy.sh")
+sheaf_test(headers_alone tidy 120 sh "${sheaf_tests}/tidy/headers_alone.sh")
+if(SHEAF_PLAIN)
+  if(NOT SHEAF_CJSON_BUNDLED) # Its needs would be taken for the core's.
+    sheaf_test(undefined_symbols tidy 60 sh "${sheaf_tests}/tidy/undefined_symbols.sh"
+               $<TARGET_FILE:sheaf_core>)
+  endif()
+  if(SHEAF_SHARED)
+    sheaf_test(exported_symbols tidy 60 sh "${sheaf_tests}/tidy/exported_symbols.sh"
+               $<TARGET_FILE:sheaf_core_shared> $<TARGET_FILE:sheaf_shared>)
+  endif()
+endif()

@@ -1,0 +1,246 @@
+/* admit.c: may this request in, and as what? Fills in defaults, finds its route, builds the final bytes, takes the
+ * fingerprint, asks the source whether it is done already, and queues it. */
+#include "engine/engine_int.h"
+
+static const sheaf__place *place_for(const sheaf_engine *engine, sheaf_slice wanted) {
+  for (uint32_t i = 0; i < engine->place_count; i++) {
+    const sheaf_endpoint *o = &engine->places[i].options;
+    if (wanted.bytes == 0 || sheaf__slice_equal(wanted, o->name) ||
+        sheaf__slice_equal(wanted, sheaf_slice_of(o->provider->name)))
+      return &engine->places[i];
+  }
+  return NULL;
+}
+
+/* The request with the engine's and the endpoint's defaults. Parameters of the request win: a member that both
+ * name is taken from the request alone. */
+static int32_t with_defaults(sheaf_engine *engine, const sheaf_request *given, sheaf_request *full) {
+  const sheaf_engine_options *o = &engine->options;
+  memset(full, 0, sizeof *full);
+  size_t known = given->struct_bytes < sizeof *full ? given->struct_bytes : sizeof *full;
+  memcpy(full, given, known);
+  full->struct_bytes = sizeof *full;
+  const sheaf__place *place = place_for(engine, full->endpoint);
+  if (full->model.bytes == 0 && full->body.bytes)
+    full->model = sheaf_json_inside(sheaf_json_member(full->body, "model"));
+  if (full->model.bytes == 0 && place != NULL) full->model = place->options.model;
+  if (full->system.bytes == 0) full->system = o->system;
+  if (full->max_tokens == 0) full->max_tokens = o->max_tokens;
+  if (full->deadline_ms == 0) full->deadline_ms = o->deadline_ms;
+  if (o->stream) full->flags |= SHEAF_REQUEST_STREAM;
+  if (o->params.bytes == 0 || full->body.bytes) return SHEAF_OK;
+  if (full->params.bytes == 0) return full->params = o->params, SHEAF_OK;
+  sheaf_buf *buf = &engine->params_buf;
+  sheaf_buf_reset(buf);
+  sheaf_buf_append_text(buf, "{");
+  sheaf_buf_append_slice(buf, full->params);
+  sheaf_buf_append_text(buf, "}");
+  if (buf->status) return buf->status;
+  size_t own = buf->bytes;
+  sheaf_json_iter iter;
+  sheaf_slice key, value, object = {buf->data, own};
+  sheaf_json_iter_init(&iter, engine->default_params);
+  while (sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK) {
+    char name[128];
+    if (key.bytes >= sizeof name) continue;
+    memcpy(name, key.data, key.bytes);
+    name[key.bytes] = 0;
+    object.data = buf->data;
+    if (sheaf_json_member(object, name).bytes) continue;
+    sheaf_buf_append_text(buf, ",\"");
+    sheaf_buf_append_slice(buf, key);
+    sheaf_buf_append_text(buf, "\":");
+    sheaf_buf_append_slice(buf, value);
+  }
+  if (buf->status) return buf->status;
+  buf->data[own - 1] = ' '; /* the brace that closed the request's own */
+  full->params = (sheaf_slice){buf->data + 1, buf->bytes - 1};
+  return SHEAF_OK;
+}
+
+static int32_t refuse(sheaf_parse_error *error, int32_t status, const char *field, const char *message) {
+  if (error != NULL) *error = (sheaf_parse_error){.status = status, .field = field, .message = message};
+  return status;
+}
+
+static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row, sheaf_parse_error *error) {
+  uint32_t route_at, path_at;
+  int32_t status = sheaf__route_find(engine, request, &route_at, error);
+  if (status) return status;
+  const sheaf__route *route = &engine->routes[route_at];
+  const sheaf__place *place = &engine->places[engine->seats[route->seats[0]].place];
+  row->route = (uint16_t)route_at;
+  if (request->flags & SHEAF_REQUEST_TASK) {
+    row->flags |= SHEAF__ROW_TASK;
+    row->path = UINT16_MAX;
+    return SHEAF_OK;
+  }
+  sheaf_build in = {.struct_bytes = sizeof in,
+                    .stream = (request->flags & SHEAF_REQUEST_STREAM) != 0 && route->provider->event != NULL,
+                    .request = request,
+                    .base_url = place->options.base_url,
+                    .default_url = place->options.default_url};
+  sheaf_buf_reset(&engine->path_buf);
+  sheaf_call out = {.struct_bytes = sizeof out, .path = &engine->path_buf, .body = &row->text, .output_tokens_max = SHEAF_ABSENT};
+  status = route->provider->build(route->provider, &in, &out);
+  if (status == SHEAF_OK) status = engine->path_buf.status ? engine->path_buf.status : row->text.status;
+  if (status == SHEAF_OK) status = sheaf__path_find(engine, sheaf_buf_slice(&engine->path_buf), &path_at);
+  if (status == SHEAF_E_LIMIT) return refuse(error, SHEAF_E_TOO_LONG, "body", "the request is larger than 128 MiB");
+  if (status) return refuse(error, status, out.error_field, out.error_message ? out.error_message : sheaf_status_text(status));
+  if (in.stream) row->flags |= SHEAF__ROW_STREAM;
+  row->path = (uint16_t)path_at;
+  row->operation = (uint8_t)out.operation;
+  row->body_bytes = (uint32_t)row->text.bytes;
+  row->output_max = out.output_tokens_max < 0 ? UINT32_MAX : (uint32_t)sheaf__min_u64((uint64_t)out.output_tokens_max, UINT32_MAX - 1);
+  return SHEAF_OK;
+}
+
+/* Appends id, fingerprint and metadata behind the body. */
+static int32_t finish_text(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row) {
+  sheaf_buf *text = &row->text;
+  size_t before = text->bytes;
+  if (request->custom_id.bytes > SHEAF_CUSTOM_ID_BYTES_MAX) return SHEAF_E_TOO_LONG;
+  if (request->custom_id.bytes) {
+    sheaf_buf_append_slice(text, request->custom_id);
+  } else {
+    sheaf_buf_append_text(text, "row-");
+    sheaf_buf_append_u64(text, engine->next_index + 1);
+  }
+  row->id_bytes = (uint16_t)(text->bytes - before);
+  uint8_t fingerprint[16] = {0};
+  if (row->body_bytes)
+    sheaf_fingerprint(sheaf_slice_of(engine->routes[row->route].provider->name), sheaf_buf_slice(&engine->path_buf),
+                      (sheaf_slice){text->data, row->body_bytes}, engine->options.sha256_blocks, fingerprint);
+  sheaf_buf_append(text, fingerprint, sizeof fingerprint);
+  sheaf_buf_append_slice(text, request->metadata);
+  return text->status;
+}
+
+static void take_fields(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row) {
+  row->index = engine->next_index++;
+  row->source_ref = request->source_ref;
+  row->user = request->user;
+  row->line = request->line;
+  row->lane = SHEAF_LANE_LIVE;
+  row->queue_us = UINT32_MAX;
+  row->item.enqueued_ns = engine->now_ns;
+  row->item.klass = sheaf__queue_class_of(request->priority);
+  row->item.node.seq = row->timer.seq = row->index;
+  row->deadline_ns = request->deadline_ms
+                         ? sheaf__add_sat(engine->now_ns, sheaf__mul_sat(request->deadline_ms, SHEAF__MS))
+                         : SHEAF_NEVER;
+  engine->stats.admitted++;
+}
+
+/* A row that an earlier run may have sent: the policy speaks before anything else. */
+static bool meets_unknown(sheaf_engine *engine, sheaf__row *row) {
+  if (!sheaf__ranges_hold(&engine->unknown, row->index)) return false;
+  engine->stats.recovered_unknown++;
+  row->flags |= SHEAF__ROW_UNKNOWN_BEFORE | SHEAF__ROW_RANGED;
+  row->billing = SHEAF_BILLING_UNKNOWN;
+  if (engine->options.resend_unknown == SHEAF_RESEND_NEVER) {
+    engine->rows_flying++; /* complete() takes it from where it is */
+    row->state = SHEAF__AT_FLIGHT;
+    sheaf__complete(engine, row, SHEAF_CLASS_UNKNOWN_OUTCOME,
+                    "an earlier run sent this and died before the reply: it may have been billed; run again with resend_unknown to send it once more");
+    return true;
+  }
+  row->flags |= SHEAF__ROW_RESENT;
+  engine->stats.unknown_resent++;
+  sheaf__notice(engine, SHEAF_NOTICE_RESENT_UNKNOWN, 0, row->index);
+  return false;
+}
+
+static bool route_stopped(const sheaf_engine *engine, const sheaf__route *route) {
+  for (uint32_t i = 0; i < route->seat_count; i++)
+    if (!engine->pools[engine->seats[route->seats[i]].pool].stopped) return false;
+  return true;
+}
+
+static int32_t enqueue_new(sheaf_engine *engine, sheaf__row *row) {
+  sheaf__route *route = &engine->routes[row->route];
+  sheaf__pool *pool = &engine->pools[engine->seats[route->seats[0]].pool];
+  int64_t output_max = row->output_max == UINT32_MAX ? SHEAF_ABSENT : (int64_t)row->output_max;
+  sheaf__cost cost = sheaf__pool_estimate(pool, row->body_bytes, output_max);
+  uint64_t units = ((uint64_t)cost.input_tokens + cost.output_tokens) / 256;
+  row->item.cost = units == 0 ? 1 : (uint32_t)sheaf__min_u64(units, UINT32_MAX);
+  int32_t status = sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns, 0);
+  if (status) return status;
+  row->state = SHEAF__AT_QUEUE;
+  engine->rows_queued++;
+  uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
+  if (deadline != SHEAF_NEVER) {
+    row->timer.key = deadline;
+    status = sheaf__heap_push(&engine->timers, &engine->allocator, &row->timer);
+    SHEAF_ASSERT(status == SHEAF_OK); /* reserved when the row was made */
+  }
+  route->blocked_until_ns = 0;
+  engine->launch_due = true;
+  return SHEAF_OK;
+}
+
+int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t *index, sheaf_parse_error *error,
+                     bool ask_source) {
+  sheaf_request request;
+  int32_t status = with_defaults(engine, given, &request);
+  if (status) return status;
+  int forms = (request.prompt.bytes > 0) + (request.messages.bytes > 0) + (request.body.bytes > 0) +
+              ((request.flags & SHEAF_REQUEST_TASK) != 0);
+  if (forms > 1) return refuse(error, SHEAF_E_FIELD, "prompt", "give one of prompt, messages and body, not several");
+  sheaf__row *row;
+  status = sheaf__row_take(engine, &row);
+  if (status) return status;
+  status = build(engine, &request, row, error);
+  if (status == SHEAF_OK) status = finish_text(engine, &request, row);
+  if (status == SHEAF_E_TOO_LONG && error != NULL && error->message == NULL)
+    refuse(error, status, "custom_id", "custom_id is longer than 512 bytes: shorten it");
+  if (status == SHEAF_OK) { /* with room in the queue now, the push below cannot fail half-way */
+    status = sheaf__queue_reserve(&engine->routes[row->route].queue, &engine->allocator,
+                                  engine->routes[row->route].queue.count + 1);
+  }
+  if (status == SHEAF_OK && ask_source && engine->source.admit != NULL) {
+    request.custom_id = sheaf__row_id(row);
+    engine->inside = true;
+    status = engine->source.admit(engine->source.ctx, engine->next_index, &request, sheaf__row_fingerprint(row));
+    engine->inside = false;
+    if (status == SHEAF_E_END) {
+      engine->stats.skipped++;
+      if (index != NULL) *index = engine->next_index;
+      engine->next_index++;
+    }
+  }
+  if (status) {
+    row->state = SHEAF__AT_FREE;
+    sheaf__row_release(engine, row);
+    return status;
+  }
+  if (index != NULL) *index = engine->next_index;
+  take_fields(engine, &request, row);
+  if (meets_unknown(engine, row)) return SHEAF_OK;
+  if (route_stopped(engine, &engine->routes[row->route])) {
+    row->flags |= SHEAF__ROW_UNSENT;
+    row->state = SHEAF__AT_FLIGHT;
+    engine->rows_flying++;
+    sheaf__complete(engine, row, engine->stop_class, "the key was stopped by an earlier refusal; nothing was sent");
+    return SHEAF_OK;
+  }
+  return enqueue_new(engine, row);
+}
+
+int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request, const sheaf_parse_error *error) {
+  sheaf__row *row;
+  int32_t status = sheaf__row_take(engine, &row);
+  if (status) return status;
+  status = finish_text(engine, request, row);
+  if (status) {
+    sheaf__row_release(engine, row);
+    return status;
+  }
+  take_fields(engine, request, row);
+  row->path = row->route = UINT16_MAX;
+  row->state = SHEAF__AT_FLIGHT;
+  engine->rows_flying++;
+  sheaf__complete(engine, row, SHEAF_CLASS_INVALID_REQUEST,
+                  error != NULL && error->message ? error->message : "the request is not valid");
+  return SHEAF_OK;
+}

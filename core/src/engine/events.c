@@ -1,0 +1,157 @@
+/* events.c: what the caller takes out: events, oldest first, and actions, in the order they were decided. */
+#include "engine/engine_int.h"
+
+/* Room was reserved with the row. */
+void sheaf__event_push(sheaf_engine *engine, uint32_t kind, sheaf__row *row, uint64_t exchange) {
+  sheaf__event_entry *entry = sheaf__ring_push(&engine->events);
+  *entry = (sheaf__event_entry){.kind = kind, .row = row, .exchange = exchange, .number = row ? row->index : 0};
+}
+
+/* Notices nobody takes are dropped beyond their ceiling: statistics keep the counts. */
+void sheaf__notice(sheaf_engine *engine, uint32_t notice, uint32_t endpoint, uint64_t number) {
+  if (engine->notices_queued >= SHEAF__NOTICES_MAX || engine->events.capacity == engine->events.count) return;
+  sheaf__event_entry *entry = sheaf__ring_push(&engine->events);
+  *entry = (sheaf__event_entry){.kind = SHEAF_EVENT_NOTICE, .notice = notice, .endpoint = endpoint, .number = number};
+  engine->notices_queued++;
+}
+
+/* The caller has seen enough of what the last call showed. */
+void sheaf__shown_release(sheaf_engine *engine) {
+  sheaf__row *row = engine->shown;
+  if (row == NULL) return;
+  engine->shown = NULL;
+  if (row->call != NULL) sheaf__call_release(engine, row->call);
+  engine->rows_done--;
+  sheaf__row_release(engine, row);
+}
+
+static const char *notice_text(uint32_t notice) {
+  switch (notice) {
+    case SHEAF_NOTICE_PAUSED: return "paused: the provider asked to wait";
+    case SHEAF_NOTICE_BREAKER_OPEN: return "the endpoint keeps failing; its circuit breaker is open";
+    case SHEAF_NOTICE_BREAKER_CLOSED: return "the endpoint works again; its circuit breaker is closed";
+    case SHEAF_NOTICE_KEY_STOPPED: return "the provider refused the key; nothing more is sent with it";
+    case SHEAF_NOTICE_BUDGET: return "the budget is spent";
+    case SHEAF_NOTICE_RESENT_UNKNOWN: return "sent again though an earlier try may have been billed";
+    case SHEAF_NOTICE_STORE_FAILED: return "the run log could not be written; nothing more is sent";
+    case SHEAF_NOTICE_RUN_DEADLINE: return "the run's deadline has passed";
+    default: return "notice";
+  }
+}
+
+/* False: the delta's attempt is gone, or nothing is new. */
+static bool show_delta(sheaf_engine *engine, const sheaf__event_entry *entry, sheaf_event *event) {
+  sheaf__call *call = sheaf__call_find(engine, entry->exchange);
+  if (call == NULL || call->streaming == NULL) return false;
+  sheaf__streaming *s = call->streaming;
+  call->delta_queued = false;
+  sheaf_slice inside = {s->stream.text.data + call->text_given, s->stream.text.bytes - call->text_given};
+  if (inside.bytes == 0) return false;
+  sheaf_buf_reset(&s->delta);
+  if (sheaf_buf_append_unescaped(&s->delta, inside)) return false; /* half a surrogate pair: wait for the other */
+  call->text_given = s->stream.text.bytes;
+  call->delta_taken = true;
+  event->text = sheaf_buf_slice(&s->delta);
+  event->index = call->row->index;
+  event->custom_id = sheaf__row_id(call->row);
+  event->user = call->row->user;
+  event->endpoint = engine->seats[call->seat].place;
+  return true;
+}
+
+int32_t sheaf_engine_next_event(sheaf_engine *engine, sheaf_event *event) {
+  if (engine == NULL || event == NULL || engine->inside) return SHEAF_E_MISUSE;
+  sheaf__shown_release(engine);
+  for (;;) {
+    sheaf__event_entry *head = sheaf__ring_peek(&engine->events);
+    if (head == NULL) return SHEAF_E_EMPTY;
+    sheaf__event_entry entry = *head;
+    sheaf__ring_pop(&engine->events);
+    memset(event, 0, sizeof *event);
+    event->kind = entry.kind;
+    event->notice = entry.notice;
+    event->number = entry.number;
+    event->endpoint = entry.endpoint;
+    switch (entry.kind) {
+      case SHEAF_EVENT_RESULT:
+        sheaf__result_fill(engine, entry.row);
+        engine->shown = entry.row;
+        event->result = &engine->result;
+        event->index = entry.number;
+        return SHEAF_OK;
+      case SHEAF_EVENT_DELTA:
+        if (show_delta(engine, &entry, event)) return SHEAF_OK;
+        break;
+      case SHEAF_EVENT_DISCARD:
+        if (entry.row->state == SHEAF__AT_FREE || entry.row->index != entry.number) break;
+        event->index = entry.number;
+        event->custom_id = sheaf__row_id(entry.row);
+        event->user = entry.row->user;
+        return SHEAF_OK;
+      default:
+        engine->notices_queued--;
+        event->text = sheaf_slice_of(notice_text(entry.notice));
+        return SHEAF_OK;
+    }
+  }
+}
+
+/* ---- Actions ---- */
+
+static int32_t show_records(sheaf_engine *engine, const sheaf__action_entry *entry, sheaf_action *action) {
+  const sheaf_allocator *a = &engine->allocator;
+  int32_t status = sheaf__grow(a, &engine->shown_records, &engine->shown_capacity, entry->count, sizeof(sheaf_record), UINT32_MAX);
+  if (status == SHEAF_OK)
+    status = sheaf__grow(a, &engine->shown_payloads, &engine->shown_payload_capacity, entry->count, SHEAF_RANGE_BYTES, UINT32_MAX);
+  if (status) return status;
+  for (uint32_t i = 0; i < entry->count; i++) {
+    sheaf_range_write(&engine->records[entry->first + i], engine->shown_payloads[i]);
+    engine->shown_records[i] = (sheaf_record){
+        .type = entry->slot, .payload = {(const char *)engine->shown_payloads[i], SHEAF_RANGE_BYTES}};
+  }
+  action->kind = SHEAF_ACTION_APPEND;
+  action->ticket = entry->id;
+  action->records = engine->shown_records;
+  action->record_count = entry->count;
+  return SHEAF_OK;
+}
+
+int32_t sheaf_engine_next_action(sheaf_engine *engine, sheaf_action *action) {
+  if (engine == NULL || action == NULL || engine->inside) return SHEAF_E_MISUSE;
+  for (;;) {
+    sheaf__action_entry *head = sheaf__ring_peek(&engine->actions);
+    if (head == NULL) {
+      engine->record_count = 0; /* every record was handed out */
+      return SHEAF_E_EMPTY;
+    }
+    sheaf__action_entry entry = *head;
+    memset(action, 0, sizeof *action);
+    if (entry.kind == SHEAF_ACTION_APPEND) {
+      int32_t status = show_records(engine, &entry, action);
+      if (status) return status;
+      sheaf__ring_pop(&engine->actions);
+      return SHEAF_OK;
+    }
+    sheaf__call *call = sheaf__call_find(engine, entry.id);
+    if (entry.kind == SHEAF_ACTION_START) {
+      if (call != NULL && engine->store_used && call->ticket > engine->ticket_stored && !engine->store_failed && !call->cancelling)
+        return SHEAF_E_EMPTY; /* its record is not durable yet */
+      sheaf__ring_pop(&engine->actions);
+      if (call == NULL) continue;
+      if (call->cancelling || engine->store_failed) {
+        sheaf__call_unsent(engine, call);
+        continue;
+      }
+      call->ticket = 0; /* it has left */
+      call->handed_out = true;
+      action->kind = SHEAF_ACTION_START;
+      action->exchange = &call->exchange;
+      return SHEAF_OK;
+    }
+    sheaf__ring_pop(&engine->actions);
+    if (call == NULL || !call->out) continue;
+    action->kind = SHEAF_ACTION_CANCEL;
+    action->exchange_id = entry.id;
+    return SHEAF_OK;
+  }
+}

@@ -1,0 +1,229 @@
+/* launch.c: what leaves now? Gathers from the queues (live groups are of one), asks the gate, takes a call and hands it to
+ * the transport as an action, behind the record that covers it. */
+#include "engine/engine_int.h"
+
+/* The upper bound of what an exchange may cost; 0 when no price is known. */
+static int64_t cost_bound(const sheaf_engine *engine, const sheaf__row *row, const sheaf__cost *cost) {
+  const sheaf__route *route = &engine->routes[row->route];
+  if (route->price == NULL) return 0;
+  uint64_t output = row->output_max == UINT32_MAX ? cost->output_tokens : row->output_max;
+  sheaf_usage usage = {.input_total = cost->input_tokens,
+                       .output_total = (int64_t)output,
+                       .cache_read = SHEAF_ABSENT,
+                       .cache_write = SHEAF_ABSENT,
+                       .reasoning = SHEAF_ABSENT};
+  int64_t nano = sheaf_price_cost(route->price, &usage);
+  return nano == SHEAF_ABSENT ? 0 : nano;
+}
+
+/* 0: the cap allows it. Else SHEAF_NEVER: ask again when something has settled. */
+static bool budget_allows(const sheaf_engine *engine, int64_t bound) {
+  if (engine->options.budget_usd_nano == SHEAF_NEVER) return true;
+  int64_t used = sheaf__add_sat_i64(engine->spent_usd_nano, engine->reserved_usd_nano);
+  used = sheaf__add_sat_i64(used, engine->stats.unknown_usd_nano);
+  used = sheaf__add_sat_i64(used, bound);
+  return used >= 0 && (uint64_t)used <= engine->options.budget_usd_nano;
+}
+
+typedef struct seat_choice {
+  uint32_t seat;
+  uint64_t wait_until_ns; /* when none is free */
+  uint32_t limited_by;
+  bool found;
+} seat_choice;
+
+/* One endpoint's say: 0 yes, else when to ask again. */
+static uint64_t seat_gate(sheaf_engine *engine, sheaf__seat *seat, const sheaf__cost *cost, uint32_t *limited_by) {
+  uint64_t now = engine->now_ns;
+  if (!sheaf__concurrency_may(&seat->concurrency, now)) {
+    *limited_by = SHEAF_LIMITED_BY_CONCURRENCY;
+    return SHEAF_NEVER; /* until something ends; the rebound is looked at once a second */
+  }
+  uint64_t wait = sheaf__breaker_gate(&seat->breaker, now);
+  if (wait) {
+    *limited_by = SHEAF_LIMITED_BY_BREAKER;
+    return wait;
+  }
+  return sheaf__pool_gate(&engine->pools[seat->pool], cost, now, limited_by);
+}
+
+/* Of the seats that allow a start now: an endpoint not tried yet first, then the emptiest for its weight, ties by index. */
+static seat_choice choose_seat(sheaf_engine *engine, const sheaf__route *route, const sheaf__row *row, const sheaf__cost *cost) {
+  seat_choice best = {.wait_until_ns = SHEAF_NEVER};
+  uint64_t best_load = SHEAF_NEVER;
+  for (uint32_t i = 0; i < route->seat_count; i++) {
+    uint32_t at = route->seats[i];
+    sheaf__seat *seat = &engine->seats[at];
+    uint32_t limited_by = SHEAF_LIMITED_BY_NOTHING;
+    uint64_t wait = seat_gate(engine, seat, cost, &limited_by);
+    if (wait) {
+      if (wait < best.wait_until_ns || best.limited_by == SHEAF_LIMITED_BY_NOTHING) best.limited_by = limited_by;
+      if (wait < best.wait_until_ns) best.wait_until_ns = wait;
+      continue;
+    }
+    if (route->seat_count == 1) return (seat_choice){.seat = at, .found = true};
+    uint64_t limit = sheaf__concurrency_limit_milli(&seat->concurrency, engine->now_ns);
+    uint64_t load = (uint64_t)seat->concurrency.in_flight * 1000000000ull / (limit * engine->places[seat->place].options.weight + 1);
+    if (row->attempts && row->last_place == seat->place) load += 1ull << 60;
+    if (load < best_load) {
+      best_load = load;
+      best.seat = at;
+      best.found = true;
+    }
+  }
+  return best;
+}
+
+/* Everything a start will push has room: from here on it cannot fail. */
+static int32_t start_reserve(sheaf_engine *engine) {
+  const sheaf_allocator *a = &engine->allocator;
+  int32_t status = sheaf__ring_reserve(&engine->actions, a, engine->launched_count + 4);
+  if (status == SHEAF_OK)
+    status = sheaf__grow(a, &engine->launched, &engine->launched_capacity, engine->launched_count, sizeof(uint32_t), UINT32_MAX);
+  if (status == SHEAF_OK && engine->store_used) {
+    status = sheaf__grow(a, &engine->fresh, &engine->fresh_capacity, engine->fresh_count, sizeof(uint64_t), UINT32_MAX);
+    if (status == SHEAF_OK) /* at worst each is a range of its own */
+      status = sheaf__grow(a, &engine->records, &engine->record_capacity, engine->record_count + engine->fresh_count + 1,
+                           sizeof(sheaf_range), UINT32_MAX);
+  }
+  return status;
+}
+
+static void fill_exchange(const sheaf_engine *engine, sheaf__call *call, const sheaf__row *row, sheaf_slice url) {
+  const sheaf_engine_options *o = &engine->options;
+  const sheaf__place *place = &engine->places[engine->seats[call->seat].place];
+  sheaf_exchange *x = &call->exchange;
+  bool task = (row->flags & SHEAF__ROW_TASK) != 0;
+  x->kind = task ? SHEAF_EXCHANGE_TASK : SHEAF_EXCHANGE_HTTP;
+  x->method = "POST";
+  x->url = url;
+  x->headers = place->headers;
+  x->header_count = place->header_count;
+  x->endpoint = engine->seats[call->seat].place;
+  x->same_key = ((uint64_t)row->path << 16 | x->endpoint) + 1;
+  x->body = sheaf__row_body(row);
+  x->body_bytes = row->body_bytes;
+  x->reply_bytes_max = o->reply_bytes_max;
+  x->stream = (row->flags & SHEAF__ROW_STREAM) != 0;
+  x->index = row->index;
+  x->user = row->user;
+  x->timeout_ns = o->attempt_timeout_ms ? sheaf__mul_sat(o->attempt_timeout_ms, SHEAF__MS) : SHEAF_NEVER;
+  uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
+  if (deadline != SHEAF_NEVER) x->timeout_ns = sheaf__min_u64(x->timeout_ns, deadline - engine->now_ns);
+}
+
+static int32_t start(sheaf_engine *engine, sheaf__route *route, sheaf__row *row, uint32_t seat_at, const sheaf__cost *cost,
+                     int64_t bound) {
+  sheaf__seat *seat = &engine->seats[seat_at];
+  sheaf_slice url = {NULL, 0};
+  sheaf__call *call;
+  int32_t status = start_reserve(engine);
+  if (status == SHEAF_OK && !(row->flags & SHEAF__ROW_TASK)) status = sheaf__url(engine, row->path, seat->place, &url);
+  if (status == SHEAF_OK) status = sheaf__call_take(engine, &call);
+  if (status) return status;
+
+  sheaf__queue_pop(&route->queue, &row->item, engine->now_ns);
+  sheaf__heap_remove(&engine->timers, &row->timer);
+  call->row = row;
+  call->seat = seat_at;
+  call->cost = *cost;
+  call->started_ns = engine->now_ns;
+  call->reserved_usd_nano = bound;
+  call->out = true;
+  fill_exchange(engine, call, row, url);
+  sheaf__pool_take(&engine->pools[seat->pool], cost, call->exchange.id, engine->now_ns);
+  sheaf__concurrency_on_start(&seat->concurrency, engine->now_ns);
+  sheaf__breaker_on_start(&seat->breaker, call->exchange.id, call->exchange.timeout_ns, engine->now_ns);
+  engine->reserved_usd_nano = sheaf__add_sat_i64(engine->reserved_usd_nano, bound);
+
+  row->call = call;
+  row->state = SHEAF__AT_FLIGHT;
+  row->last_place = (uint8_t)seat->place;
+  if (row->attempts < UINT16_MAX) row->attempts++;
+  if (row->queue_us == UINT32_MAX)
+    row->queue_us = (uint32_t)sheaf__min_u64((engine->now_ns - row->item.enqueued_ns) / 1000, UINT32_MAX - 1);
+  engine->rows_queued--;
+  engine->rows_flying++;
+  engine->calls_out++;
+  engine->stats.attempts++;
+  engine->stats.bytes_sent += row->body_bytes;
+  if (engine->calls_out > engine->stats.in_flight_max) engine->stats.in_flight_max = engine->calls_out;
+  engine->launched[engine->launched_count++] = call->slot;
+  if (engine->store_used && !(row->flags & SHEAF__ROW_RANGED)) {
+    row->flags |= SHEAF__ROW_RANGED;
+    engine->fresh[engine->fresh_count++] = row->index;
+  }
+  return SHEAF_OK;
+}
+
+/* One start from a route. SHEAF_OK: one left. SHEAF_E_EMPTY: none can now. */
+static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
+  sheaf__queue_item *item = sheaf__queue_peek(&route->queue, engine->now_ns);
+  if (item == NULL) return SHEAF_E_EMPTY;
+  sheaf__row *row = (sheaf__row *)(void *)item; /* item is the first member */
+  uint64_t cap = engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
+  if (engine->calls_out >= cap) {
+    engine->stats.limited_by = SHEAF_LIMITED_BY_CONCURRENCY;
+    return SHEAF_E_EMPTY;
+  }
+  const sheaf__pool *pool = &engine->pools[engine->seats[route->seats[0]].pool];
+  int64_t output_max = row->output_max == UINT32_MAX ? SHEAF_ABSENT : (int64_t)row->output_max;
+  sheaf__cost cost = sheaf__pool_estimate(pool, row->body_bytes, output_max);
+  seat_choice choice = choose_seat(engine, route, row, &cost);
+  if (!choice.found) {
+    engine->stats.limited_by = choice.limited_by;
+    if (choice.limited_by == SHEAF_LIMITED_BY_CONCURRENCY) choice.wait_until_ns = engine->now_ns + SHEAF__SECOND;
+    route->blocked_until_ns = choice.wait_until_ns;
+    return choice.limited_by == SHEAF_LIMITED_BY_BREAKER ? SHEAF_E_LATER : SHEAF_E_EMPTY;
+  }
+  int64_t bound = cost_bound(engine, row, &cost);
+  if (!budget_allows(engine, bound)) {
+    engine->stats.limited_by = SHEAF_LIMITED_BY_BUDGET;
+    if (engine->calls_out == 0) engine->budget_hit = true; /* nothing will settle and make room */
+    return SHEAF_E_EMPTY;
+  }
+  return start(engine, route, row, choice.seat, &cost, bound);
+}
+
+static void hand_out(sheaf_engine *engine) {
+  if (engine->fresh_count) sheaf__records_cover(engine);
+  for (uint32_t i = 0; i < engine->launched_count; i++) {
+    sheaf__call *call = engine->calls[engine->launched[i]];
+    call->ticket = engine->ticket;
+    sheaf__action_entry *entry = sheaf__ring_push(&engine->actions);
+    *entry = (sheaf__action_entry){.kind = SHEAF_ACTION_START, .slot = call->slot, .id = call->exchange.id};
+  }
+  engine->launched_count = 0;
+}
+
+int32_t sheaf__launch(sheaf_engine *engine) {
+  if (engine->draining || engine->recovering || engine->store_failed) return SHEAF_OK;
+  engine->launch_due = false;
+  int32_t status = SHEAF_OK;
+  bool moved = true;
+  engine->stats.limited_by = engine->rows_queued == 0 && engine->rows_waiting ? SHEAF_LIMITED_BY_RETRY : SHEAF_LIMITED_BY_INPUT;
+  uint64_t look_again = SHEAF_NEVER;
+  while (moved && status >= SHEAF_E_LATER) { /* routes take turns, so that one model cannot starve another */
+    moved = false;
+    for (uint32_t i = 0; i < engine->route_count; i++) {
+      sheaf__route *route = &engine->routes[i];
+      do {
+        status = route->queue.count ? launch_one(engine, route) : SHEAF_E_EMPTY;
+        moved |= status == SHEAF_OK;
+      } while (status == SHEAF_OK && engine->route_count == 1);
+      if (status == SHEAF_E_LATER && engine->options.on_breaker == SHEAF_ON_BREAKER_FAIL)
+        sheaf__end_waiting(engine, SHEAF_CLASS_BREAKER_OPEN, "the circuit breaker is open and on_breaker is fail", route);
+      if (status < SHEAF_E_END) break;
+    }
+  }
+  hand_out(engine);
+  for (uint32_t i = 0; i < engine->route_count; i++)
+    if (engine->routes[i].queue.count && engine->routes[i].blocked_until_ns)
+      look_again = sheaf__min_u64(look_again, engine->routes[i].blocked_until_ns);
+  engine->next_start_all_ns = look_again;
+  if (engine->budget_hit) {
+    sheaf__notice(engine, SHEAF_NOTICE_BUDGET, 0, engine->options.budget_usd_nano);
+    sheaf__end_waiting(engine, SHEAF_CLASS_BUDGET, "the budget is spent; raise budget_usd and run again to go on", NULL);
+  }
+  return status <= SHEAF_E_NOMEM ? status : SHEAF_OK;
+}

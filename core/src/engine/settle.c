@@ -1,0 +1,426 @@
+/* settle.c: is it over? Takes what was recorded since the last step in order of exchange id, lets the provider read it,
+ * moves the controllers (algorithms.md 5), and retries, requeues or completes each row exactly once. */
+#include "engine/engine_int.h"
+
+/* ---- Completion and requeue: the only two ways out of a flight ---- */
+
+void sheaf__complete(sheaf_engine *engine, sheaf__row *row, uint32_t error_class, const char *message) {
+  SHEAF_ASSERT(row->state != SHEAF__AT_DONE && row->state != SHEAF__AT_FREE);
+  switch (row->state) {
+    case SHEAF__AT_QUEUE:
+      sheaf__queue_remove(&engine->routes[row->route].queue, &row->item);
+      engine->rows_queued--;
+      break;
+    case SHEAF__AT_WAIT: engine->rows_waiting--; break;
+    case SHEAF__AT_FLIGHT: engine->rows_flying--; break;
+  }
+  sheaf__heap_remove(&engine->timers, &row->timer);
+  row->state = SHEAF__AT_DONE;
+  row->error_class = (uint8_t)error_class;
+  row->message = message;
+  engine->rows_done++;
+  bool refused_here = row->attempts == 0 && error_class == SHEAF_CLASS_INVALID_REQUEST;
+  if (row->attempts == 0 && !refused_here && !(row->flags & SHEAF__ROW_UNKNOWN_BEFORE)) row->flags |= SHEAF__ROW_UNSENT;
+  if ((row->flags & SHEAF__ROW_UNSENT) != 0) sheaf__records_void(engine, row);
+  sheaf__tally_done(engine, row, error_class, !(row->flags & SHEAF__ROW_UNSENT));
+  sheaf__event_push(engine, SHEAF_EVENT_RESULT, row, 0);
+  engine->launch_due = true;
+}
+
+/* Back to the queue, at once or after a wait. The row has left its flight and its call. */
+void sheaf__requeue(sheaf_engine *engine, sheaf__row *row, uint64_t wait_ns) {
+  SHEAF_ASSERT(row->state == SHEAF__AT_FLIGHT || row->state == SHEAF__AT_WAIT);
+  uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
+  uint64_t ready = sheaf__add_sat(engine->now_ns, wait_ns);
+  if (ready >= deadline) {
+    sheaf__complete(engine, row, SHEAF_CLASS_DEADLINE, "the next try would come after the deadline");
+    return;
+  }
+  if (row->state == SHEAF__AT_FLIGHT) engine->rows_flying--;
+  else engine->rows_waiting--;
+  sheaf__heap_remove(&engine->timers, &row->timer);
+  sheaf__route *route = &engine->routes[row->route];
+  if (wait_ns) {
+    row->state = SHEAF__AT_WAIT;
+    row->timer.key = ready;
+    engine->rows_waiting++;
+    int32_t status = sheaf__heap_push(&engine->timers, &engine->allocator, &row->timer);
+    SHEAF_ASSERT(status == SHEAF_OK); /* reserved when the row was made */
+    return;
+  }
+  /* The queue keeps its memory, but another row may have taken the place: without memory, look again in a millisecond. */
+  if (sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns, 0)) {
+    row->state = SHEAF__AT_FLIGHT;
+    engine->rows_flying++;
+    sheaf__requeue(engine, row, SHEAF__MS);
+    return;
+  }
+  row->state = SHEAF__AT_QUEUE;
+  engine->rows_queued++;
+  if (deadline != SHEAF_NEVER) {
+    row->timer.key = deadline;
+    int32_t status = sheaf__heap_push(&engine->timers, &engine->allocator, &row->timer);
+    SHEAF_ASSERT(status == SHEAF_OK);
+  }
+  route->blocked_until_ns = 0;
+  engine->launch_due = true;
+}
+
+/* Ends everything that waits (of one route, or of all). */
+void sheaf__end_waiting(sheaf_engine *engine, uint32_t error_class, const char *message, const sheaf__route *only) {
+  for (uint32_t i = 0; i < engine->row_chunk_count; i++)
+    for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
+      sheaf__row *row = &engine->row_chunks[i][k];
+      if (row->state != SHEAF__AT_QUEUE && row->state != SHEAF__AT_WAIT) continue;
+      if (only != NULL && &engine->routes[row->route] != only) continue;
+      if (row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT; /* a resume may run it */
+      sheaf__complete(engine, row, error_class, message);
+    }
+}
+
+void sheaf__timers_run(sheaf_engine *engine) {
+  for (;;) {
+    sheaf__heap_node *node = sheaf__heap_peek(&engine->timers);
+    if (node == NULL || node->key > engine->now_ns) return;
+    sheaf__heap_pop(&engine->timers);
+    sheaf__row *row = (sheaf__row *)(void *)((char *)node - offsetof(sheaf__row, timer));
+    uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
+    if (deadline <= engine->now_ns) {
+      sheaf__complete(engine, row, SHEAF_CLASS_DEADLINE, "the deadline passed before it could be sent");
+      continue;
+    }
+    uint64_t ask_again = 0;
+    if (row->owes_milli) {
+      uint32_t seat = engine->routes[row->route].seats[0];
+      ask_again = sheaf__pool_pay_retry(&engine->pools[engine->seats[seat].pool], row->owes_milli, engine->now_ns);
+    }
+    if (ask_again == 0) row->owes_milli = 0;
+    sheaf__requeue(engine, row, ask_again > engine->now_ns ? ask_again - engine->now_ns : 0);
+  }
+}
+
+/* ---- Reading a reply ---- */
+
+static sheaf_slice text_slice(const sheaf_buf *buf) { return (sheaf_slice){buf->data, buf->bytes}; }
+
+static sheaf_reply reply_of(const sheaf_engine *engine, const sheaf__call *call) {
+  return (sheaf_reply){.struct_bytes = sizeof(sheaf_reply),
+                       .http_status = call->http_status,
+                       .operation = call->row->operation,
+                       .stream = call->streaming != NULL,
+                       .headers = text_slice(&call->headers),
+                       .body = text_slice(&call->body),
+                       .unix_ms = engine->unix_ms};
+}
+
+static bool contains(sheaf_slice text, const char *part) {
+  size_t n = strlen(part);
+  for (size_t i = 0; i + n <= text.bytes; i++)
+    if (memcmp(text.data + i, part, n) == 0) return true;
+  return false;
+}
+
+static void fail(sheaf_decoded *d, uint32_t error_class, uint32_t billing, bool retryable, sheaf_slice message) {
+  d->error_class = error_class;
+  d->billing = billing;
+  d->retryable = retryable;
+  d->error_message = message;
+}
+
+static void read_stream_end(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d) {
+  sheaf__streaming *s = call->streaming;
+  sheaf__stream_feed(engine, call, true);
+  *d = s->stream.so_far;
+  d->text_json = text_slice(&s->stream.text);
+  if (d->request_id.bytes == 0) {
+    d->request_id = sheaf_header_find(text_slice(&call->headers), "x-request-id");
+    if (d->request_id.bytes == 0) d->request_id = sheaf_header_find(text_slice(&call->headers), "request-id");
+  }
+  if (d->error_class != SHEAF_CLASS_NONE) return;
+  d->billing = SHEAF_BILLING_BILLED;
+  if (s->failure)
+    fail(d, s->failure == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,
+         SHEAF_LITERAL("the stream could not be read"));
+  else if (!s->stream.terminal && !s->stream.finished)
+    fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, true, SHEAF_LITERAL("the stream ended before its end marker"));
+}
+
+static void read_task(const sheaf__call *call, sheaf_decoded *d) {
+  sheaf_decoded_init(d);
+  sheaf_reply reply = {.struct_bytes = sizeof reply, .http_status = call->http_status ? call->http_status : 200};
+  if (reply.http_status >= 200 && reply.http_status < 300) {
+    d->billing = SHEAF_BILLING_BILLED;
+    d->usage = call->end.usage;
+  } else {
+    sheaf_classify_common(&reply, NULL, d);
+  }
+  d->retry_after_ns = call->end.retry_after_ns;
+}
+
+static void read_reply(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d) {
+  if (call->exchange.kind == SHEAF_EXCHANGE_TASK) {
+    read_task(call, d);
+    return;
+  }
+  sheaf_decoded_init(d);
+  sheaf_reply reply = reply_of(engine, call);
+  bool good = call->http_status >= 200 && call->http_status < 300;
+  if (good && call->streaming != NULL) {
+    read_stream_end(engine, call, d);
+    return;
+  }
+  const sheaf_provider *provider = engine->routes[call->row->route].provider;
+  int32_t status = SHEAF_OK;
+  if (good) status = provider->decode(provider, &reply, &call->scratch, d);
+  else if (provider->classify != NULL) status = provider->classify(provider, &reply, &call->scratch, d);
+  else sheaf_classify_common(&reply, &call->scratch, d);
+  if (status == SHEAF_OK) status = call->scratch.status;
+  if (status)
+    fail(d, status == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE,
+         good ? SHEAF_BILLING_BILLED : SHEAF_BILLING_REFUSED, true, SHEAF_LITERAL("the reply could not be read"));
+}
+
+/* An end without a whole reply (algorithms.md 7: unknown = bytes were handed over and no status came, or a 2xx broke off). */
+static void read_failure(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d) {
+  sheaf_slice message = call->end.message;
+  bool refused = call->http_status >= 300;
+  if (refused && call->end.end != SHEAF_END_NOT_SENT) {
+    read_reply(engine, call, d); /* the verdict came, the rest of its body did not */
+    return;
+  }
+  sheaf_decoded_init(d);
+  switch (call->end.end) {
+    case SHEAF_END_NOT_SENT: fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_NOT_SENT, call->end.retryable, message); break;
+    case SHEAF_END_BROKEN: fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, call->end.retryable, message); break;
+    case SHEAF_END_TIMEOUT: fail(d, SHEAF_CLASS_TIMEOUT, SHEAF_BILLING_UNKNOWN, true, message); break;
+    case SHEAF_END_TOO_LARGE: fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, false, message); break;
+    case SHEAF_END_CANCELLED:
+      fail(d, SHEAF_CLASS_CANCELLED, call->ticket == SHEAF_NEVER ? SHEAF_BILLING_NOT_SENT : SHEAF_BILLING_UNKNOWN, false, message);
+      break;
+    case SHEAF_END_REFUSED: fail(d, SHEAF_CLASS_INVALID_REQUEST, SHEAF_BILLING_NOT_SENT, false, message); break;
+    default: fail(d, SHEAF_CLASS_INTERNAL, SHEAF_BILLING_UNKNOWN, false, SHEAF_LITERAL("the transport reported no known end"));
+  }
+}
+
+/* ---- The controllers ---- */
+
+static void on_head(sheaf_engine *engine, sheaf__call *call) {
+  sheaf__seat *seat = &engine->seats[call->seat];
+  call->head_seen = true;
+  call->head_ns = engine->now_ns;
+  sheaf_limit limits[SHEAF_LIMITS_MAX];
+  uint32_t count = 0;
+  const sheaf_provider *provider = engine->routes[call->row->route].provider;
+  if (provider->read_limits != NULL && call->headers.bytes) {
+    sheaf_reply reply = reply_of(engine, call);
+    count = provider->read_limits(provider, &reply, limits);
+  }
+  bool good = call->http_status >= 200 && call->http_status < 300;
+  sheaf__pool_on_head(&engine->pools[seat->pool], &call->cost, call->exchange.id, good, limits, count, engine->now_ns);
+  if (!good || !call->exchange.stream || provider->event == NULL) return;
+  sheaf_slice type = sheaf_header_find(text_slice(&call->headers), "content-type");
+  bool plain = contains(type, "application/json"); /* a server that ignored `stream`: read as one reply */
+  if (!plain) sheaf__stream_begin(engine, call);
+}
+
+static int32_t breaker_outcome(const sheaf_decoded *d) {
+  switch (d->error_class) {
+    case SHEAF_CLASS_NONE: return 1;
+    case SHEAF_CLASS_SERVER:
+    case SHEAF_CLASS_TIMEOUT:
+    case SHEAF_CLASS_NETWORK: return 0;
+    default: return -1;
+  }
+}
+
+static void stop_key(sheaf_engine *engine, sheaf__call *call, uint32_t error_class) {
+  uint32_t place = engine->seats[call->seat].place;
+  uint32_t credential = engine->places[place].options.credential_id;
+  bool news = !engine->pools[engine->seats[call->seat].pool].stopped;
+  engine->stop_class = error_class;
+  for (uint32_t i = 0; i < engine->seat_count; i++) {
+    const sheaf__place *other = &engine->places[engine->seats[i].place];
+    if (engine->seats[i].place == place || (credential && other->options.credential_id == credential))
+      engine->pools[engine->seats[i].pool].stopped = true;
+  }
+  if (news) sheaf__notice(engine, SHEAF_NOTICE_KEY_STOPPED, place, error_class);
+}
+
+static bool route_is_stopped(const sheaf_engine *engine, const sheaf__route *route) {
+  for (uint32_t i = 0; i < route->seat_count; i++)
+    if (!engine->pools[engine->seats[route->seats[i]].pool].stopped) return false;
+  return true;
+}
+
+/* What each signal tells which controller: section 5's table, one signal, one controller. */
+static void steer(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *d) {
+  uint64_t now = engine->now_ns;
+  sheaf__seat *seat = &engine->seats[call->seat];
+  sheaf__pool *pool = &engine->pools[seat->pool];
+  sheaf__row *row = call->row;
+  bool clean = d->error_class == SHEAF_CLASS_NONE && row->attempts == 1;
+  sheaf__concurrency_on_end(&seat->concurrency, clean, call->started_ns, now);
+  if (sheaf__breaker_on_end(&seat->breaker, call->exchange.id, breaker_outcome(d), now)) {
+    bool open = seat->breaker.state == SHEAF__BREAKER_OPEN;
+    if (seat->breaker.state == SHEAF__BREAKER_CLOSED) sheaf__concurrency_restart(&seat->concurrency, now);
+    if (seat->breaker.state != SHEAF__BREAKER_HALF_OPEN)
+      sheaf__notice(engine, open ? SHEAF_NOTICE_BREAKER_OPEN : SHEAF_NOTICE_BREAKER_CLOSED, seat->place,
+                    open ? seat->breaker.open_until_ns - now : 0);
+  }
+  bool about_rate = d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope != SHEAF_SCOPE_CONCURRENCY;
+  bool about_load = d->error_class == SHEAF_CLASS_OVERLOADED ||
+                    (d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope == SHEAF_SCOPE_CONCURRENCY);
+  if (about_rate || d->error_class == SHEAF_CLASS_OVERLOADED) {
+    uint64_t until = sheaf__pool_on_refusal(pool, d->retry_after_ns, about_rate, row->index, row->attempts, now);
+    if (until > now + 5 * SHEAF__SECOND) sheaf__notice(engine, SHEAF_NOTICE_PAUSED, seat->place, until - now);
+  }
+  if (about_load) sheaf__concurrency_cut(&seat->concurrency, now);
+  switch (d->error_class) {
+    case SHEAF_CLASS_RATE_LIMIT:
+    case SHEAF_CLASS_OVERLOADED:
+    case SHEAF_CLASS_SERVER:
+    case SHEAF_CLASS_TIMEOUT:
+    case SHEAF_CLASS_NETWORK:
+    case SHEAF_CLASS_INVALID_RESPONSE: break;
+    default: sheaf__pool_earn(pool, 200, now); /* completions without a retry pay for those with one */
+  }
+}
+
+/* ---- Retry or complete ---- */
+
+static int32_t keep_history(sheaf_engine *engine, sheaf__row *row, const sheaf__call *call, const sheaf_decoded *d, int64_t cost) {
+  if (row->history == NULL) {
+    row->history = sheaf__alloc_zero(&engine->allocator, sizeof *row->history);
+    if (row->history == NULL) return SHEAF_E_NOMEM;
+  }
+  sheaf__history *h = row->history;
+  uint32_t at = h->count < SHEAF_HISTORY_MAX ? h->count : SHEAF_HISTORY_MAX - 1;
+  if (h->count >= SHEAF_HISTORY_MAX) /* the first stays, of the rest the latest */
+    memmove(&h->attempts[1], &h->attempts[2], (SHEAF_HISTORY_MAX - 2) * sizeof h->attempts[0]);
+  h->attempts[at] = (sheaf_attempt){.error_class = d->error_class,
+                                    .http_status = call->http_status,
+                                    .billing = d->billing,
+                                    .endpoint = engine->seats[call->seat].place,
+                                    .started_ns = call->started_ns - row->item.enqueued_ns,
+                                    .took_ns = engine->now_ns - call->started_ns};
+  h->count++;
+  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED) h->throttles++;
+  if (cost != SHEAF_ABSENT) h->spent_usd_nano = sheaf__add_sat_i64(h->spent_usd_nano, cost);
+  return SHEAF_OK;
+}
+
+static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *d) {
+  sheaf__row *row = call->row;
+  sheaf__pool *pool = &engine->pools[engine->seats[call->seat].pool];
+  sheaf__next end = {.next = SHEAF__NEXT_COMPLETE, .error_class = d->error_class};
+  if (row->flags & SHEAF__ROW_CANCEL) end.error_class = SHEAF_CLASS_CANCELLED;
+  if (engine->draining || (row->flags & SHEAF__ROW_CANCEL)) return end;
+  if (d->error_class == SHEAF_CLASS_RATE_LIMIT && sheaf__pool_too_large(pool, &call->cost)) return end;
+  if (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA) {
+    /* Another key may serve the row; the one that was refused sends no more. */
+    if (!route_is_stopped(engine, &engine->routes[row->route])) end.next = SHEAF__NEXT_RETRY;
+    return end;
+  }
+  uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
+  sheaf__next next = sheaf__retry_decide(&engine->retry, &row->tries, d, row->index, row->attempts);
+  if (next.next == SHEAF__NEXT_RETRY && deadline <= engine->now_ns) {
+    end.error_class = SHEAF_CLASS_DEADLINE;
+    return end;
+  }
+  /* A refusal pauses the pool; the row waits in the queue, where another pool may take it. */
+  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED) next.wait_ns = 0;
+  if (next.next == SHEAF__NEXT_RETRY && next.budget_milli) {
+    uint64_t until = sheaf__pool_pay_retry(pool, next.budget_milli, engine->now_ns);
+    if (until > engine->now_ns) {
+      next.wait_ns = sheaf__max_u64(next.wait_ns, until - engine->now_ns);
+      row->owes_milli = (uint16_t)next.budget_milli;
+    }
+  }
+  return next;
+}
+
+static void end_call(sheaf_engine *engine, sheaf__call *call) {
+  sheaf__row *row = call->row;
+  sheaf__seat *seat = &engine->seats[call->seat];
+  sheaf__pool *pool = &engine->pools[seat->pool];
+  sheaf_decoded *d = &call->decoded;
+  call->ended_ns = engine->now_ns;
+  if (call->http_status == 0) call->http_status = call->end.http_status;
+  if (call->over_limit) call->end.end = SHEAF_END_TOO_LARGE;
+  if (call->end.end == SHEAF_END_OK) read_reply(engine, call, d);
+  else read_failure(engine, call, d);
+  if (d->error_class == SHEAF_CLASS_NONE && engine->hooks.validate != NULL && !sheaf__valid(engine, call))
+    fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true, SHEAF_LITERAL("the validate hook refused the result"));
+
+  if (!call->head_seen) sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
+  sheaf__pool_settle(pool, &call->cost, d->billing, &d->usage, row->body_bytes, engine->now_ns);
+  int64_t cost = sheaf__tally_attempt(engine, row, call);
+  call->out = false;
+  engine->calls_out--;
+  steer(engine, call, d);
+  if (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA) stop_key(engine, call, d->error_class);
+  if (d->billing > row->billing) row->billing = (uint8_t)d->billing;
+  engine->routes[row->route].blocked_until_ns = 0;
+  engine->launch_due = true;
+  if (d->error_class == SHEAF_CLASS_NONE && row->history == NULL) {
+    sheaf__complete(engine, row, SHEAF_CLASS_NONE, NULL);
+    return;
+  }
+  if (keep_history(engine, row, call, d, cost) || d->error_class == SHEAF_CLASS_NONE) {
+    /* Without memory for its history a failed attempt ends the row: honest, and nothing is lost. */
+    sheaf__complete(engine, row, row->flags & SHEAF__ROW_CANCEL && d->error_class ? SHEAF_CLASS_CANCELLED : d->error_class, NULL);
+    return;
+  }
+  sheaf__next next = decide(engine, call, d);
+  if (next.next == SHEAF__NEXT_COMPLETE) {
+    bool key = d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA;
+    bool drained = engine->draining && row->billing <= SHEAF_BILLING_REFUSED && d->retryable;
+    if ((key || drained) && row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT;
+    sheaf__complete(engine, row, next.error_class, NULL);
+    return;
+  }
+  engine->stats.retries++;
+  if (next.resends_unknown) {
+    row->flags |= SHEAF__ROW_RESENT;
+    engine->stats.unknown_resent++;
+    sheaf__notice(engine, SHEAF_NOTICE_RESENT_UNKNOWN, engine->seats[call->seat].place, row->index);
+  }
+  if (call->delta_taken) sheaf__event_push(engine, SHEAF_EVENT_DISCARD, row, call->exchange.id);
+  sheaf__call_release(engine, call);
+  sheaf__requeue(engine, row, next.wait_ns);
+}
+
+void sheaf__stopped_routes(sheaf_engine *engine) {
+  for (uint32_t i = 0; engine->stop_class && i < engine->route_count; i++)
+    if (engine->routes[i].queue.count && route_is_stopped(engine, &engine->routes[i]))
+      sheaf__end_waiting(engine, engine->stop_class, "the key was refused; what was not sent can be resumed", &engine->routes[i]);
+}
+
+/* ---- The step's first half ---- */
+
+static void sort_recorded(uint64_t *ids, uint32_t count) {
+  for (uint32_t gap = count / 2; gap > 0; gap /= 2)
+    for (uint32_t i = gap; i < count; i++) {
+      uint64_t id = ids[i];
+      uint32_t k = i;
+      for (; k >= gap && ids[k - gap] > id; k -= gap) ids[k] = ids[k - gap];
+      ids[k] = id;
+    }
+}
+
+int32_t sheaf__settle(sheaf_engine *engine) {
+  uint32_t count = engine->recorded_count;
+  if (count > 1) sort_recorded(engine->recorded, count);
+  for (uint32_t i = 0; i < count; i++) {
+    sheaf__call *call = sheaf__call_find(engine, engine->recorded[i]);
+    if (call == NULL || !call->recorded) continue;
+    call->recorded = false;
+    if (call->has_head && !call->head_seen) on_head(engine, call);
+    if (call->has_data && call->streaming != NULL) sheaf__stream_feed(engine, call, false);
+    call->has_data = false;
+    if (call->has_end) end_call(engine, call);
+  }
+  engine->recorded_count = 0;
+  if (engine->stop_class) sheaf__stopped_routes(engine);
+  return SHEAF_OK;
+}

@@ -1,0 +1,152 @@
+/* slots.c: rows and calls come from pools that grow to the window and stay: in steady state nothing is allocated. */
+#include "engine/engine_int.h"
+
+_Static_assert(sizeof(sheaf__row) <= 200, "a queued request costs at most 200 bytes besides its text");
+
+static int32_t make_rows(sheaf_engine *engine) {
+  const sheaf_allocator *a = &engine->allocator;
+  uint32_t total = engine->rows_made + SHEAF__CHUNK;
+  int32_t status = sheaf__grow(a, &engine->row_chunks, &engine->row_chunk_capacity, engine->row_chunk_count,
+                               sizeof(sheaf__row *), 1u << 20);
+  if (status) return status;
+  /* Everything a row will ever be pushed into has room before the row exists, so that no push can fail. */
+  status = sheaf__heap_reserve(&engine->timers, a, total);
+  if (status) return status;
+  /* A row has at most one result, one discard and one delta untaken. */
+  status = sheaf__ring_reserve(&engine->events, a, total * 3 + SHEAF__NOTICES_MAX - engine->events.count);
+  if (status) return status;
+  status = sheaf__grow(a, &engine->rows_free, &engine->rows_free_capacity, total - 1, sizeof(sheaf__row *), UINT32_MAX);
+  if (status) return status;
+  sheaf__row *chunk = sheaf__alloc_zero(a, SHEAF__CHUNK * sizeof *chunk);
+  if (chunk == NULL) return SHEAF_E_NOMEM;
+  engine->row_chunks[engine->row_chunk_count++] = chunk;
+  for (uint32_t i = SHEAF__CHUNK; i-- > 0;) {
+    sheaf_buf_init(&chunk[i].text, a, SHEAF__BODY_BYTES_MAX);
+    engine->rows_free[engine->rows_free_count++] = &chunk[i];
+  }
+  engine->rows_made = total;
+  return SHEAF_OK;
+}
+
+int32_t sheaf__row_take(sheaf_engine *engine, sheaf__row **row) {
+  if (engine->rows_free_count == 0) {
+    int32_t status = make_rows(engine);
+    if (status) return status;
+  }
+  *row = engine->rows_free[--engine->rows_free_count];
+  engine->rows_inside++;
+  return SHEAF_OK;
+}
+
+void sheaf__restamp(sheaf_engine *engine, sheaf__row *row) {
+  if (row->state == SHEAF__AT_FREE) return;
+  row->item.enqueued_ns = engine->now_ns;
+  row->item.node.key = sheaf__add_sat(row->item.node.key, engine->now_ns); /* all move alike: heaps stay heaps */
+  row->timer.key = sheaf__add_sat(row->timer.key, engine->now_ns);
+  row->deadline_ns = sheaf__add_sat(row->deadline_ns, engine->now_ns);
+}
+
+void sheaf__row_release(sheaf_engine *engine, sheaf__row *row) {
+  SHEAF_ASSERT(row->item.node.at == 0 && row->timer.at == 0 && row->call == NULL);
+  if (row->history != NULL) sheaf__free(&engine->allocator, row->history, sizeof *row->history);
+  sheaf_buf text = row->text;
+  memset(row, 0, sizeof *row);
+  row->text = text;
+  sheaf_buf_reset(&row->text);
+  if (text.capacity > SHEAF__KEEP_TEXT_BYTES) sheaf_buf_deinit(&row->text);
+  engine->rows_free[engine->rows_free_count++] = row;
+  engine->rows_inside--;
+}
+
+/* Frees what never served a request yet, too: called with half-made calls. */
+static void call_free(sheaf_engine *engine, sheaf__call *call) {
+  sheaf__stream_free(engine, call);
+  sheaf_buf_deinit(&call->headers);
+  sheaf_buf_deinit(&call->body);
+  sheaf_buf_deinit(&call->scratch);
+  sheaf__free(&engine->allocator, call->message, SHEAF__MESSAGE_BYTES_MAX);
+  sheaf__free(&engine->allocator, call, sizeof *call);
+}
+
+static int32_t make_call(sheaf_engine *engine) {
+  const sheaf_allocator *a = &engine->allocator;
+  uint32_t count = engine->call_count;
+  int32_t status = sheaf__grow(a, &engine->calls, &engine->call_capacity, count, sizeof(sheaf__call *), SHEAF__CALLS_MAX);
+  if (status == SHEAF_OK)
+    status = sheaf__grow(a, &engine->calls_free, &engine->calls_free_capacity, count, sizeof(uint32_t), SHEAF__CALLS_MAX);
+  if (status == SHEAF_OK)
+    status = sheaf__grow(a, &engine->recorded, &engine->recorded_capacity, count, sizeof(uint64_t), SHEAF__CALLS_MAX);
+  if (status) return status;
+  sheaf__call *call = sheaf__alloc_zero(a, sizeof *call);
+  if (call == NULL) return SHEAF_E_NOMEM;
+  call->slot = engine->call_count;
+  sheaf_buf_init(&call->headers, a, SHEAF__HEADERS_BYTES_MAX);
+  sheaf_buf_init(&call->body, a, (size_t)engine->options.reply_bytes_max);
+  sheaf_buf_init(&call->scratch, a, (size_t)engine->options.reply_bytes_max);
+  engine->calls[engine->call_count++] = call;
+  engine->calls_free[engine->calls_free_count++] = call->slot;
+  return SHEAF_OK;
+}
+
+int32_t sheaf__call_take(sheaf_engine *engine, sheaf__call **call) {
+  if (engine->calls_free_count == 0) {
+    int32_t status = make_call(engine);
+    if (status) return status;
+  }
+  sheaf__call *c = engine->calls[engine->calls_free[--engine->calls_free_count]];
+  c->exchange.struct_bytes = sizeof c->exchange;
+  c->exchange.id = (++engine->exchange_seq << 16) | c->slot;
+  c->head_ns = c->token_ns = SHEAF_NEVER;
+  c->ended_ns = 0;
+  c->http_status = 0;
+  c->out = c->recorded = c->has_head = c->has_data = c->has_end = c->head_seen = false;
+  c->handed_out = c->over_limit = c->cancelling = c->delta_queued = c->delta_taken = false;
+  c->ticket = 0;
+  c->row = NULL;
+  c->flight = NULL;
+  c->body_fed = c->text_given = 0;
+  *call = c;
+  return SHEAF_OK;
+}
+
+static void recycle(sheaf_buf *buf, uint64_t keep) {
+  sheaf_buf_reset(buf);
+  if (buf->capacity > keep) sheaf_buf_deinit(buf);
+}
+
+void sheaf__call_release(sheaf_engine *engine, sheaf__call *call) {
+  SHEAF_ASSERT(!call->out);
+  if (call->row != NULL) call->row->call = NULL;
+  sheaf__stream_free(engine, call);
+  recycle(&call->headers, engine->options.reply_keep_bytes);
+  recycle(&call->body, engine->options.reply_keep_bytes);
+  recycle(&call->scratch, engine->options.reply_keep_bytes);
+  call->exchange.id = 0;
+  call->row = NULL;
+  engine->calls_free[engine->calls_free_count++] = call->slot;
+}
+
+sheaf__call *sheaf__call_find(const sheaf_engine *engine, uint64_t exchange) {
+  uint64_t slot = exchange & 0xffff;
+  if (slot >= engine->call_count) return NULL;
+  sheaf__call *call = engine->calls[slot];
+  return call->exchange.id == exchange ? call : NULL;
+}
+
+void sheaf__slots_deinit(sheaf_engine *engine) {
+  const sheaf_allocator *a = &engine->allocator;
+  for (uint32_t i = 0; i < engine->call_count; i++) call_free(engine, engine->calls[i]);
+  sheaf__free(a, engine->calls, engine->call_capacity * sizeof *engine->calls);
+  sheaf__free(a, engine->calls_free, engine->calls_free_capacity * sizeof *engine->calls_free);
+  sheaf__free(a, engine->recorded, engine->recorded_capacity * sizeof *engine->recorded);
+  for (uint32_t i = 0; i < engine->row_chunk_count; i++) {
+    sheaf__row *chunk = engine->row_chunks[i];
+    for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
+      sheaf_buf_deinit(&chunk[k].text);
+      sheaf__free(a, chunk[k].history, sizeof(sheaf__history));
+    }
+    sheaf__free(a, chunk, SHEAF__CHUNK * sizeof *chunk);
+  }
+  sheaf__free(a, engine->row_chunks, engine->row_chunk_capacity * sizeof *engine->row_chunks);
+  sheaf__free(a, engine->rows_free, engine->rows_free_capacity * sizeof *engine->rows_free);
+}

@@ -1,0 +1,116 @@
+#!/bin/sh
+# test_install.sh: what `cmake --install` leaves behind can be used by a stranger: with pkg-config (shared
+# and static) and with find_package (all four targets), from a prefix that was moved after installing.
+set -eu
+: "${SHEAF_BUILD:?is set by ctest}" "${CC:=cc}" "${CMAKE:=cmake}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0
+failed=0
+
+check() { # NAME COMMAND...
+  name=$1
+  shift
+  if "$@" >"$work/out" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'FAILED %s\n' "$name"
+    cat "$work/out"
+  fi
+}
+
+"$CMAKE" --install "$SHEAF_BUILD" --prefix "$work/first" >"$work/out" 2>&1 || {
+  cat "$work/out"
+  exit 1
+}
+mv "$work/first" "$work/moved"
+prefix=$work/moved
+pc=$(dirname "$(find "$prefix" -name sheaf.pc)")
+libdir=$(dirname "$pc")
+
+cat >"$work/core.c" <<'C'
+#include <sheaf/sheaf.h>
+#include <stdio.h>
+#include <string.h>
+int main(void) {
+  puts(sheaf_version());
+  return strcmp(sheaf_version(), SHEAF_VERSION_STRING) != 0;
+}
+C
+cat >"$work/whole.c" <<'C'
+#include <sheaf/client.h>
+#include <sheaf/curl.h>
+#include <sheaf/files.h>
+#include <stdio.h>
+#include <string.h>
+int main(void) {
+  sheaf_client_free(NULL);
+  sheaf_files_close(NULL);
+  printf("%s %d\n", sheaf_version(), sheaf_now_ns() > 0);
+  return strcmp(sheaf_version(), SHEAF_VERSION_STRING) != 0;
+}
+C
+
+PKG_CONFIG_PATH=$pc
+export PKG_CONFIG_PATH
+run() { LD_LIBRARY_PATH="$libdir" "$@"; }
+
+# with_pkg_config NAME PACKAGE SOURCE PKG_CONFIG_FLAG...
+with_pkg_config() {
+  program=$work/$1
+  package=$2
+  source=$3
+  shift 3
+  # shellcheck disable=SC2046 # Flags are words.
+  "$CC" -std=c11 $(pkg-config --cflags "$package") "$source" -o "$program" \
+    $(pkg-config "$@" "$package") && run "$program"
+}
+
+# Our own archive, with what its .pc file names as private. `pkg-config --static` would ask for the static
+# needs of curl's archive too, and those are not on every system.
+with_static_archive() { # NAME PACKAGE LIBRARY SOURCE
+  private=$(sed -n 's/^Libs.private: *//p' "$pc/$2.pc")
+  requires=$(pkg-config --print-requires-private "$2")
+  # shellcheck disable=SC2046,SC2086
+  "$CC" -std=c11 $(pkg-config --cflags "$2") "$4" -o "$work/$1" "$libdir/lib$3.a" \
+    $(pkg-config --libs $requires) $private && "$work/$1"
+}
+
+if [ -e "$libdir/libsheaf.so" ]; then
+  check "pkg-config, shared core" with_pkg_config pc_core sheaf-core "$work/core.c" --libs
+  check "pkg-config, shared whole" with_pkg_config pc_whole sheaf "$work/whole.c" --libs
+fi
+check "pkg-config, static core" with_static_archive pc_core_static sheaf-core sheaf-core "$work/core.c"
+check "pkg-config, static whole" with_static_archive pc_whole_static sheaf sheaf "$work/whole.c"
+
+mkdir "$work/project"
+cat >"$work/project/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.22)
+project(stranger LANGUAGES C)
+find_package(sheaf 0.1 REQUIRED)
+foreach(target core core_static)
+  add_executable(use_${target} ../core.c)
+  target_link_libraries(use_${target} PRIVATE sheaf::${target})
+endforeach()
+foreach(target sheaf sheaf_static)
+  add_executable(use_${target} ../whole.c)
+  target_link_libraries(use_${target} PRIVATE sheaf::${target})
+endforeach()
+CMAKE
+check "find_package configures" "$CMAKE" -S "$work/project" -B "$work/project/build" \
+  -DCMAKE_C_COMPILER="$CC" -DCMAKE_PREFIX_PATH="$prefix"
+check "find_package builds" "$CMAKE" --build "$work/project/build"
+for target in core core_static sheaf sheaf_static; do
+  check "find_package runs $target" run "$work/project/build/use_$target"
+done
+
+# What else was promised to be there.
+for file in share/man/man1/sheaf.1 share/bash-completion/completions/sheaf \
+  share/zsh/site-functions/_sheaf include/sheaf/sheaf.h include/sheaf/client.h bin/sheaf; do
+  check "$file is installed" test -e "$prefix/$file"
+done
+check "the private headers stay at home" sh -c "! ls '$prefix'/include/sheaf/*_int.h 2>/dev/null"
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
