@@ -25,7 +25,8 @@
 #define SHEAF__HEAD_LINES_MAX 200u
 #define SHEAF__RATIO_FREE_BYTES 1048576u /* decompressed bytes before max_ratio counts */
 #define SHEAF__MESSAGE_BYTES 640u
-#define SHEAF__NS_PER_MS 1000000u
+#define SHEAF__NS_PER_MS UINT64_C(1000000)
+#define SHEAF__TEXTS 4u /* options that are text */
 
 typedef struct sheaf__shard {
   CURLM *multi;
@@ -138,8 +139,9 @@ typedef struct sheaf__watched {
 struct sheaf_curl {
   sheaf_transport transport;
   sheaf_engine *engine;
-  sheaf_curl_options options; /* its strings are owned */
-  bool has_proxy;             /* one may be used */
+  sheaf_curl_options options; /* its strings are in texts */
+  char *texts[SHEAF__TEXTS];
+  bool has_proxy; /* one may be used */
 
   int epoll_fd;
   int wake_fd;
@@ -168,6 +170,7 @@ struct sheaf_curl {
 
   uint64_t now_ns;   /* read twice a poll */
   uint64_t check_ns; /* no deadline is due before */
+  uint64_t phase_ns; /* the shortest of the limits for connecting, first byte, idle */
   bool is_reporting; /* a slot called from inside a report would re-enter */
   bool has_reported; /* in this poll */
   char message[SHEAF__MESSAGE_BYTES];

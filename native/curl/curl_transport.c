@@ -21,11 +21,12 @@ static CURLcode global_code;
 
 static void init_global(void) { global_code = curl_global_init(CURL_GLOBAL_DEFAULT); }
 
-static char *copy_text(const char *text, bool *failed) {
-  if (text == NULL) return NULL;
-  char *copy = strdup(text);
-  if (copy == NULL) *failed = true;
-  return copy;
+/* Copies an option's text; the copy belongs to curl->texts. */
+static bool copy_text(sheaf_curl *curl, uint32_t place, const char **text) {
+  if (*text == NULL) return true;
+  curl->texts[place] = strdup(*text);
+  *text = curl->texts[place];
+  return *text != NULL;
 }
 
 /* Options grow at the end: what an older caller does not know keeps its default. */
@@ -37,13 +38,11 @@ static int32_t read_options(sheaf_curl *curl, const sheaf_curl_options *given) {
     memcpy(&curl->options, given, bytes < sizeof(curl->options) ? bytes : sizeof(curl->options));
   }
   sheaf_curl_options *options = &curl->options;
-  bool failed = false;
-  options->proxy = copy_text(options->proxy, &failed);
-  options->ca_file = copy_text(options->ca_file, &failed);
-  options->ca_path = copy_text(options->ca_path, &failed);
-  const char *agent = options->user_agent;
-  options->user_agent = copy_text(agent == NULL ? "sheaf/" SHEAF_VERSION_STRING : agent, &failed);
-  if (failed) return SHEAF_E_NOMEM;
+  if (options->user_agent == NULL) options->user_agent = "sheaf/" SHEAF_VERSION_STRING;
+  if (!copy_text(curl, 0, &options->proxy) || !copy_text(curl, 1, &options->ca_file) ||
+      !copy_text(curl, 2, &options->ca_path) || !copy_text(curl, 3, &options->user_agent)) {
+    return SHEAF_E_NOMEM;
+  }
   bool is_valid = options->shards <= SHEAF__SHARDS_MAX && options->http2 <= 2 &&
                   options->allow_http <= 1 && options->max_ratio > 0 &&
                   strpbrk(options->user_agent, "\r\n") == NULL;
@@ -70,6 +69,19 @@ static uint32_t limit_shards(const sheaf_curl_options *options) {
   return (uint32_t)limit;
 }
 
+/* No phase of an exchange can be over sooner than this after it began; SHEAF_NEVER: none has a limit. */
+static uint64_t shortest_phase(const sheaf_curl_options *options) {
+  const uint64_t limits[] = {options->connect_timeout_ms, options->first_byte_timeout_ms,
+                             options->idle_timeout_ms};
+  uint64_t shortest = SHEAF_NEVER;
+  for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+    uint64_t limit_ns = 0;
+    if (limits[i] == 0 || __builtin_mul_overflow(limits[i], SHEAF__NS_PER_MS, &limit_ns)) continue;
+    if (limit_ns < shortest) shortest = limit_ns;
+  }
+  return shortest;
+}
+
 static int32_t start_slot(void *ctx, const sheaf_exchange *exchange);
 static void cancel_slot(void *ctx, uint64_t exchange);
 
@@ -93,6 +105,7 @@ int32_t sheaf_curl_new(const sheaf_curl_options *options, sheaf_curl **curl) {
   }
   made->has_proxy = is_proxy_possible(made->options.proxy);
   made->shard_limit = limit_shards(&made->options);
+  made->phase_ns = shortest_phase(&made->options);
   made->now_ns = sheaf_now_ns();
   *curl = made;
   return SHEAF_OK;
@@ -120,13 +133,9 @@ void sheaf_curl_free(sheaf_curl *curl) {
   sheaf__watch_close(curl);
   sheaf__secrets_free(curl);
   free(curl->buckets);
-  const char *const texts[] = {curl->options.proxy, curl->options.ca_file, curl->options.ca_path,
-                               curl->options.user_agent};
-  for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-    if (texts[i] == NULL) continue;
-    char *text = strchr(texts[i], texts[i][0]); /* the same pointer, without const */
-    sheaf__wipe(text, strlen(text));            /* a proxy's URL may hold a password */
-    free(text);
+  for (uint32_t i = 0; i < SHEAF__TEXTS; i++) {
+    if (curl->texts[i] != NULL) sheaf__wipe(curl->texts[i], strlen(curl->texts[i]));
+    free(curl->texts[i]); /* a proxy's URL may hold a password */
   }
   free(curl);
 }
@@ -300,10 +309,16 @@ static void collect(sheaf_curl *curl) {
   }
 }
 
-/* Walks all transfers, but not before one can be late: check_ns is a lower bound that start and this walk keep. */
+static uint64_t add_sat(uint64_t a, uint64_t b) {
+  uint64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? SHEAF_NEVER : sum;
+}
+
+/* Walks all transfers, but not before one can be late: check_ns is a lower bound that start and this walk keep. A transfer
+ * that enters its next phase from now on is late no sooner than phase_ns from now. */
 static void end_late(sheaf_curl *curl) {
   if (curl->now_ns < curl->check_ns) return;
-  curl->check_ns = SHEAF_NEVER;
+  curl->check_ns = curl->active == NULL ? SHEAF_NEVER : add_sat(curl->now_ns, curl->phase_ns);
   sheaf__transfer *next = NULL;
   for (sheaf__transfer *at = curl->active; at != NULL; at = next) {
     next = at->active_next;
@@ -340,16 +355,14 @@ static void set_deadlines(sheaf__transfer *transfer, const sheaf_exchange *excha
   sheaf_curl *curl = transfer->curl;
   uint64_t now_ns = sheaf_now_ns();
   transfer->started_ns = now_ns;
-  if (__builtin_add_overflow(now_ns, exchange->timeout_ns, &transfer->deadline_ns)) {
-    transfer->deadline_ns = SHEAF_NEVER;
-  }
+  transfer->deadline_ns = add_sat(now_ns, exchange->timeout_ns);
   /* With a bound on connections an exchange may wait for one before it connects. */
   transfer->connect_ns = curl->options.max_connections == 0 ? now_ns : SHEAF_NEVER;
   transfer->sent_ns = now_ns;
   transfer->last_ns = now_ns;
-  uint32_t stop = SHEAF__STOP_NONE;
-  uint64_t check_ns = sheaf__transfer_deadline(transfer, &stop);
-  if (check_ns < curl->check_ns) curl->check_ns = check_ns;
+  uint64_t phase_end_ns = add_sat(now_ns, curl->phase_ns);
+  if (transfer->deadline_ns < curl->check_ns) curl->check_ns = transfer->deadline_ns;
+  if (phase_end_ns < curl->check_ns) curl->check_ns = phase_end_ns;
 }
 
 static int32_t start_slot(void *ctx, const sheaf_exchange *exchange) {

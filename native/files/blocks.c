@@ -10,14 +10,18 @@
 #include <string.h>
 #include <unistd.h>
 
-void sheaf__blocks_init(sheaf__blocks *blocks, int fd) { *blocks = (sheaf__blocks){.fd = fd}; }
+void sheaf__blocks_init(sheaf__blocks *blocks, int fd) {
+  *blocks = (sheaf__blocks){.fd = fd};
+}
 
 void sheaf__blocks_deinit(sheaf__blocks *blocks) {
   free(blocks->data);
   *blocks = (sheaf__blocks){.fd = -1};
 }
 
-void sheaf__blocks_reset(sheaf__blocks *blocks) { blocks->count = 0; }
+void sheaf__blocks_reset(sheaf__blocks *blocks) {
+  blocks->count = 0;
+}
 
 /* Reads a block as far as the file goes. */
 static int32_t load(sheaf__blocks *blocks, uint32_t slot, uint64_t number) {

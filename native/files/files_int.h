@@ -3,7 +3,7 @@
  *   input   bytes of a descriptor as lines, in a bounded buffer
  *   rows    lines or CSV records as requests          (source_lines.c, source_csv.c, template.c)
  *   ids     no custom_id twice                        (ids.c)
- *   places  index of a row -> where its line lies     (places.c)
+ *   places  index of a row -> where its line lies     (line_map.c)
  *   output  finished lines, whole, to a descriptor    (output.c, sink.c, spool.c, order.c)
  *   runlog  OUT.sheaf, promises made before sending   (store_log.c)
  *
@@ -28,9 +28,9 @@
 #include <sheaf/files.h>
 
 #if defined(__GNUC__)
-#define SHEAF__PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define SHEAF__PRINTF(at, first) __attribute__((format(printf, at, first)))
 #else
-#define SHEAF__PRINTF(format, first)
+#define SHEAF__PRINTF(at, first)
 #endif
 
 /* Results leave in writes of about this size: large enough that a write costs nothing per line. */
@@ -191,26 +191,28 @@ typedef struct sheaf__ids {
 
 void sheaf__ids_deinit(sheaf__ids *ids);
 /* "row-N" into text; answers the slice. */
-sheaf_slice sheaf__row_id(uint64_t index, char text[32]);
+sheaf_slice sheaf__files_row_id(uint64_t index, char text[32]);
 
 /* ---- Places ---- */
 
 #define SHEAF__PLACE_NONE UINT64_MAX
 #define SHEAF__PLACE_FAILED ((uint64_t)1 << 63) /* the line there is a failure, and the row runs again */
-#define SHEAF__PLACES_CHUNK 4096u
+#define SHEAF__PLACE_VOID ((uint64_t)1 << 62)   /* the line there says that the request could not be built; now it can */
+#define SHEAF__PLACE_OFFSET (SHEAF__PLACE_VOID - 1)
+#define SHEAF__LINE_MAP_CHUNK 4096u
 
-typedef struct sheaf__places {
-  uint64_t **chunks; /* of SHEAF__PLACES_CHUNK entries; NULL: none of them is set */
+typedef struct sheaf__line_map {
+  uint64_t **chunks; /* of SHEAF__LINE_MAP_CHUNK entries; NULL: none of them is set */
   size_t chunk_count;
   uint64_t count; /* entries set */
   uint64_t end;   /* highest index set + 1 */
-} sheaf__places;
+} sheaf__line_map;
 
-void sheaf__places_deinit(sheaf__places *places);
-uint64_t sheaf__places_get(const sheaf__places *places, uint64_t index);
-int32_t sheaf__places_set(sheaf__places *places, uint64_t index, uint64_t place); /* SHEAF_E_NOMEM */
+void sheaf__line_map_deinit(sheaf__line_map *places);
+uint64_t sheaf__line_map_get(const sheaf__line_map *places, uint64_t index);
+int32_t sheaf__line_map_set(sheaf__line_map *places, uint64_t index, uint64_t place); /* SHEAF_E_NOMEM */
 /* Gives the memory of rows before index back; whole chunks only, and none is asked for again. */
-void sheaf__places_pass(sheaf__places *places, uint64_t index);
+void sheaf__line_map_pass(sheaf__line_map *places, uint64_t index);
 
 /* Offsets of lines in a growing list. */
 typedef struct sheaf__offsets {
@@ -326,12 +328,13 @@ struct sheaf_files {
   uint64_t done_before;
   uint64_t unknown;
 
-  sheaf__places places;
+  sheaf__line_map places;
   sheaf__offsets losers; /* lines of failures that a later success replaced */
   sheaf__output output;
   sheaf__spool spool;
   sheaf__runlog runlog;
   uint64_t lines_written;
+  bool finished; /* finish has done all there is to do */
 
   sheaf_source source;
   sheaf_sink sink;

@@ -19,7 +19,7 @@ void sheaf__ids_deinit(sheaf__ids *ids) {
   *ids = (sheaf__ids){0};
 }
 
-sheaf_slice sheaf__row_id(uint64_t index, char text[32]) {
+sheaf_slice sheaf__files_row_id(uint64_t index, char text[32]) {
   char digits[20];
   size_t count = 0;
   uint64_t number = index + 1;
@@ -136,7 +136,8 @@ static bool really_is(const sheaf_files *files, uint64_t index, uint64_t *line, 
     if (again.line > by_line) break;
     if (status == SHEAF_OK && (*line == 0 ? row == index : again.line == by_line)) {
       char text[32];
-      sheaf_slice has = request.custom_id.bytes > 0 ? request.custom_id : sheaf__row_id(row, text);
+      sheaf_slice has =
+          request.custom_id.bytes > 0 ? request.custom_id : sheaf__files_row_id(row, text);
       is = has.bytes == id.bytes && memcmp(has.data, id.data, id.bytes) == 0;
       *line = again.line;
       break;
@@ -151,10 +152,11 @@ static bool really_is(const sheaf_files *files, uint64_t index, uint64_t *line, 
 
 static int32_t used_before(sheaf_files *files, sheaf_slice id, uint64_t line) {
   sheaf__shown shown;
-  return sheaf__say(&files->said, SHEAF_E_DUPLICATE,
-                    "%s: line %llu: custom_id \"%s\" was used before on line %llu; give each line its own",
-                    files->rows.name, (unsigned long long)files->rows.line, sheaf__show(id, &shown),
-                    (unsigned long long)line);
+  return sheaf__say(
+      &files->said, SHEAF_E_DUPLICATE,
+      "%s: line %llu: custom_id \"%s\" was used before on line %llu; give each line its own",
+      files->rows.name, (unsigned long long)files->rows.line, sheaf__show(id, &shown),
+      (unsigned long long)line);
 }
 
 /* A given id that names an earlier row, which has none of its own. */
@@ -163,11 +165,12 @@ static int32_t check_generated(sheaf_files *files, sheaf_slice id, uint64_t inde
   sheaf__shown shown;
   if (!really_is(files, index, &line, id)) return SHEAF_OK;
   if (line != 0) return used_before(files, id, line);
-  return sheaf__say(&files->said, SHEAF_E_DUPLICATE,
-                    "%s: line %llu: custom_id \"%s\" is what row %llu, which has none, is called; give each line "
-                    "its own",
-                    files->rows.name, (unsigned long long)files->rows.line, sheaf__show(id, &shown),
-                    (unsigned long long)index + 1);
+  return sheaf__say(
+      &files->said, SHEAF_E_DUPLICATE,
+      "%s: line %llu: custom_id \"%s\" is what row %llu, which has none, is called; give each line "
+      "its own",
+      files->rows.name, (unsigned long long)files->rows.line, sheaf__show(id, &shown),
+      (unsigned long long)index + 1);
 }
 
 /* Notes an id under its line. */
@@ -192,7 +195,7 @@ int32_t sheaf__ids_note(sheaf_files *files, sheaf_slice id) {
   int32_t status = SHEAF_OK;
   uint64_t index;
   if (id.bytes == 0) {
-    if (ids->note_generated) status = note(files, sheaf__row_id(ids->rows, text));
+    if (ids->note_generated) status = note(files, sheaf__files_row_id(ids->rows, text));
   } else {
     bool looks_generated = names_row(id, &index);
     if (looks_generated && index < ids->rows && !has_own(ids, index)) {

@@ -14,8 +14,8 @@
 #define FIRST_BYTES ((size_t)512 << 10)
 
 void sheaf__input_init(sheaf__input *input, int fd, bool regular, uint64_t offset, uint64_t line) {
-  *input = (sheaf__input){
-      .fd = fd, .regular = regular, .start = offset, .offset = offset, .line = line};
+  *input =
+      (sheaf__input){.fd = fd, .regular = regular, .start = offset, .offset = offset, .line = line};
 }
 
 void sheaf__input_deinit(sheaf__input *input) {

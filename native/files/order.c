@@ -25,8 +25,8 @@ typedef struct plan {
 /* ---- What is to be done ---- */
 
 static uint64_t line_of(const sheaf_files *files, uint64_t index) {
-  uint64_t place = sheaf__places_get(&files->places, index);
-  return place == SHEAF__PLACE_NONE ? place : place & ~SHEAF__PLACE_FAILED;
+  uint64_t place = sheaf__line_map_get(&files->places, index);
+  return place == SHEAF__PLACE_NONE ? place : place & SHEAF__PLACE_OFFSET;
 }
 
 /* Whether the lines of rows, and then the strays, stand in rising order. */
@@ -43,15 +43,22 @@ static bool is_in_order(const sheaf_files *files, const plan *it) {
   return first || it->strays.count == 0 || before < it->strays.items[0];
 }
 
-/* A line of no row: replaced by a better one of the same request, or a stray. */
-static int32_t sort_out(sheaf_files *files, const sheaf__text_line *line, sheaf_buf *scratch, plan *it) {
+/* A line of no row: replaced by a better one of the same request, or a stray. A request that could not be built has the
+ * fingerprint 0, and any other line of its id is better. */
+static int32_t sort_out(sheaf_files *files, const sheaf__text_line *line, sheaf_buf *scratch,
+                        plan *it) {
   sheaf_line_facts facts;
   uint64_t better = line->offset;
   if (sheaf_line_facts_read(line->text, &facts) == SHEAF_OK) {
     sheaf_buf_reset(scratch);
     sheaf_buf_append_unescaped(scratch, facts.custom_id);
     if (scratch->status == SHEAF_E_NOMEM) return SHEAF_E_NOMEM;
-    sheaf_resume_find(files->resume, sheaf_buf_slice(scratch), facts.fingerprint, false, &better);
+    static const uint8_t none[16] = {0};
+    int32_t found = sheaf_resume_find(files->resume, sheaf_buf_slice(scratch), facts.fingerprint,
+                                      false, &better);
+    if (found == SHEAF_E_OTHER_RUN && memcmp(facts.fingerprint, none, sizeof none) == 0) {
+      return sheaf__offsets_push(&it->replaced, line->offset);
+    }
   }
   bool is_replaced = better != line->offset || sheaf__offsets_has(&files->losers, line->offset);
   return sheaf__offsets_push(is_replaced ? &it->replaced : &it->strays, line->offset);
@@ -170,7 +177,8 @@ static int32_t rewrite(sheaf_files *files, const plan *it) {
   int32_t status = write_copy(files, it, &to, path);
   int error = errno;
   if (status == SHEAF_OK) {
-    sheaf__sync_directory(files->output_path); /* the name is the new file's; a crash may still show the old */
+    sheaf__sync_directory(
+        files->output_path); /* the name is the new file's; a crash may still show the old */
     close(files->output.fd);
     files->output.fd = to.fd; /* with its lock, until sheaf_files_close */
     files->output.bytes = to.bytes;
@@ -191,15 +199,15 @@ int32_t sheaf__order_restore(sheaf_files *files) {
   int32_t status = SHEAF_OK;
   bool by_index = files->options.order == SHEAF_ORDER_INPUT;
   if (files->output.lines > files->places.count) status = find_others(files, &it);
-  if (status == SHEAF_OK &&
-      (it.replaced.count > 0 || (by_index && !is_in_order(files, &it)))) {
+  if (status == SHEAF_OK && (it.replaced.count > 0 || (by_index && !is_in_order(files, &it)))) {
     status = rewrite(files, &it);
   }
   sheaf__offsets_deinit(&it.strays);
   sheaf__offsets_deinit(&it.replaced);
   if (status == SHEAF_OK) return status;
-  return sheaf__say(&files->said, status,
-                    "%s: all results are there, but not yet in order (%s); mend that and run the same command "
-                    "again, it sends nothing twice",
-                    files->output_name, status == SHEAF_E_NOMEM ? "out of memory" : strerror(errno));
+  return sheaf__say(
+      &files->said, status,
+      "%s: all results are there, but not yet in order (%s); mend that and run the same command "
+      "again, it sends nothing twice",
+      files->output_name, status == SHEAF_E_NOMEM ? "out of memory" : strerror(errno));
 }

@@ -99,7 +99,8 @@ static int32_t open_locked(sheaf_files *files, bool *same) {
   struct stat here;
   struct stat there;
   output->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (output->fd < 0) return cannot(files, "cannot be opened for writing", "check the name and its directory");
+  if (output->fd < 0)
+    return cannot(files, "cannot be opened for writing", "check the name and its directory");
   if (!sheaf__lock(output->fd)) {
     return sheaf__say(&files->said, SHEAF_E_OTHER_RUN,
                       "%s: another run is writing it; wait for that one, or use another -o",
@@ -183,7 +184,8 @@ static const char *remedy_for(int error) {
 static int32_t write_failed(sheaf_files *files) {
   sheaf__output *output = &files->output;
   bool standard = strcmp(files->output_name, "-") == 0;
-  return sheaf__say(&files->said, SHEAF_E_IO, "%s: cannot be written: %s; %llu finished lines wait in memory; %s",
+  return sheaf__say(&files->said, SHEAF_E_IO,
+                    "%s: cannot be written: %s; %llu finished lines wait in memory; %s",
                     standard ? "standard output" : files->output_name, strerror(output->error),
                     (unsigned long long)output->pending_lines, remedy_for(output->error));
 }
@@ -253,8 +255,9 @@ int32_t sheaf__output_sync(sheaf_files *files) {
   }
   if (!output->sync_failed) output->error = errno;
   output->sync_failed = true;
-  return sheaf__say(&files->said, SHEAF_E_IO,
-                    "%s: cannot be synced to disk: %s; the last lines may be lost at a power failure; check the "
-                    "disk, then run the same command again",
-                    files->output_name, strerror(output->error));
+  return sheaf__say(
+      &files->said, SHEAF_E_IO,
+      "%s: cannot be synced to disk: %s; the last lines may be lost at a power failure; check the "
+      "disk, then run the same command again",
+      files->output_name, strerror(output->error));
 }

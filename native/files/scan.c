@@ -8,15 +8,17 @@
 #include <string.h>
 
 static int32_t foreign(sheaf_files *files, uint64_t number) {
-  return sheaf__say(&files->said, SHEAF_E_OTHER_RUN,
-                    "%s: line %llu is no result of sheaf; use another -o, or --no-resume to start over (the old "
-                    "file is kept as %s.bak)",
-                    files->output_name, (unsigned long long)number, files->output_name);
+  return sheaf__say(
+      &files->said, SHEAF_E_OTHER_RUN,
+      "%s: line %llu is no result of sheaf; use another -o, or --no-resume to start over (the old "
+      "file is kept as %s.bak)",
+      files->output_name, (unsigned long long)number, files->output_name);
 }
 
 static int32_t damaged(sheaf_files *files, uint64_t number) {
   return sheaf__say(&files->said, SHEAF_E_CORRUPT,
-                    "%s: line %llu is damaged; delete that line to run its row again, or use --no-resume to start "
+                    "%s: line %llu is damaged; delete that line to run its row again, or use "
+                    "--no-resume to start "
                     "over (the old file is kept as %s.bak)",
                     files->output_name, (unsigned long long)number, files->output_name);
 }
@@ -34,13 +36,15 @@ static int32_t add(sheaf_files *files, const sheaf__text_line *line) {
     return status;
   }
   if (status != SHEAF_E_NOMEM) return damaged(files, line->number);
-  return sheaf__say(&files->said, status, "%s: out of memory for its %llu lines and more; free some",
-                    files->output_name, (unsigned long long)line->number);
+  return sheaf__say(&files->said, status,
+                    "%s: out of memory for its %llu lines and more; free some", files->output_name,
+                    (unsigned long long)line->number);
 }
 
 static int32_t input_failed(sheaf_files *files, const sheaf__input *input, int32_t status) {
   if (status == SHEAF_E_TOO_LONG) return foreign(files, input->line + 1);
-  return sheaf__say(&files->said, status, "%s: cannot be read: %s; use another -o", files->output_name,
+  return sheaf__say(&files->said, status, "%s: cannot be read: %s; use another -o",
+                    files->output_name,
                     status == SHEAF_E_NOMEM ? "out of memory" : strerror(input->error));
 }
 

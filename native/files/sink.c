@@ -15,9 +15,10 @@ static int32_t write_line(sheaf_files *files, const sheaf_result *result, sheaf_
   if (status == SHEAF_OK) return status;
   out->bytes = before;
   out->status = SHEAF_OK;
-  return sheaf__say(&files->said, status,
-                    "out of memory for the result of line %u; free some and run the same command again",
-                    result->line);
+  return sheaf__say(
+      &files->said, status,
+      "out of memory for the result of line %u; free some and run the same command again",
+      result->line);
 }
 
 /* Notes where the line of a row lies. A success that replaces an earlier failure makes that one a loser. */
@@ -25,17 +26,18 @@ static int32_t note_place(sheaf_files *files, const sheaf_result *result, uint64
                           uint64_t offset) {
   int32_t status = SHEAF_OK;
   if (earlier != SHEAF__PLACE_NONE) {
-    status = sheaf__offsets_push(&files->losers, earlier & ~SHEAF__PLACE_FAILED);
+    status = sheaf__offsets_push(&files->losers, earlier & SHEAF__PLACE_OFFSET);
   }
-  if (status == SHEAF_OK) status = sheaf__places_set(&files->places, result->index, offset);
+  if (status == SHEAF_OK) status = sheaf__line_map_set(&files->places, result->index, offset);
   if (status == SHEAF_OK) return status;
-  return sheaf__say(&files->said, status, "out of memory for the order of lines; free some and resume");
+  return sheaf__say(&files->said, status,
+                    "out of memory for the order of lines; free some and resume");
 }
 
 static int32_t put_in_file(sheaf_files *files, const sheaf_result *result) {
   sheaf__output *output = &files->output;
-  uint64_t earlier = sheaf__places_get(&files->places, result->index);
-  if (earlier != SHEAF__PLACE_NONE) {
+  uint64_t earlier = sheaf__line_map_get(&files->places, result->index);
+  if (earlier != SHEAF__PLACE_NONE && (earlier & SHEAF__PLACE_VOID) == 0) {
     /* Success beats failure, then the first wins: a row that failed again keeps its first line. */
     if ((earlier & SHEAF__PLACE_FAILED) == 0 || !result->ok) return SHEAF_OK;
   }

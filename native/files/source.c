@@ -59,13 +59,14 @@ static int32_t next(void *ctx, sheaf_request *request) {
 /* ---- admit ---- */
 
 static sheaf_slice id_of(const sheaf_request *request, uint64_t index, char text[32]) {
-  return request->custom_id.bytes > 0 ? request->custom_id : sheaf__row_id(index, text);
+  return request->custom_id.bytes > 0 ? request->custom_id : sheaf__files_row_id(index, text);
 }
 
 static int32_t keep_place(sheaf_files *files, uint64_t index, uint64_t place) {
-  int32_t status = sheaf__places_set(&files->places, index, place);
+  int32_t status = sheaf__line_map_set(&files->places, index, place);
   if (status == SHEAF_OK) return status;
-  return sheaf__say(&files->said, status, "out of memory for the order of lines; free some and resume");
+  return sheaf__say(&files->said, status,
+                    "out of memory for the order of lines; free some and resume");
 }
 
 /* The row stands in the output under other content. A row that could not be built has no content, and its line the
@@ -74,14 +75,16 @@ static int32_t admit_changed(sheaf_files *files, uint64_t index, sheaf_slice id)
   static const uint8_t none[16] = {0};
   uint64_t offset;
   if (sheaf_resume_find(files->resume, id, none, false, &offset) == SHEAF_E_END) {
-    return keep_place(files, index, offset | SHEAF__PLACE_FAILED);
+    return keep_place(files, index, offset | SHEAF__PLACE_VOID);
   }
   sheaf__shown shown;
-  return sheaf__say(&files->said, SHEAF_E_OTHER_RUN,
-                    "%s holds results of other requests: custom_id \"%s\" has other content (model, parameters or "
-                    "prompt changed). Use another -o, or --no-resume to start over (the old file is kept as "
-                    "%s.bak)",
-                    files->output_name, sheaf__show(id, &shown), files->output_name);
+  return sheaf__say(
+      &files->said, SHEAF_E_OTHER_RUN,
+      "%s holds results of other requests: custom_id \"%s\" has other content (model, parameters "
+      "or "
+      "prompt changed). Use another -o, or --no-resume to start over (the old file is kept as "
+      "%s.bak)",
+      files->output_name, sheaf__show(id, &shown), files->output_name);
 }
 
 static int32_t admit(void *ctx, uint64_t index, const sheaf_request *request,
@@ -101,8 +104,8 @@ static int32_t admit(void *ctx, uint64_t index, const sheaf_request *request,
       if (status != SHEAF_OK) return status;
       files->done_before++;
       return SHEAF_E_END;
-    } else if (again && sheaf_resume_find(files->resume, id, fingerprint, false, &offset) ==
-                            SHEAF_E_END) {
+    } else if (again &&
+               sheaf_resume_find(files->resume, id, fingerprint, false, &offset) == SHEAF_E_END) {
       return keep_place(files, index, offset | SHEAF__PLACE_FAILED); /* has a line: not unknown */
     }
   }
@@ -213,8 +216,9 @@ int32_t sheaf__source_open(sheaf_files *files) {
   }
   if (files->template_text != NULL) {
     if (options->format == SHEAF_FORMAT_JSONL) {
-      return sheaf__say(&files->said, SHEAF_E_FIELD,
-                        "a template goes with text and csv; JSONL lines hold whole prompts; give --format");
+      return sheaf__say(
+          &files->said, SHEAF_E_FIELD,
+          "a template goes with text and csv; JSONL lines hold whole prompts; give --format");
     }
     int32_t status = sheaf__template_init(&files->template_, files->template_text, &files->said);
     if (status != SHEAF_OK) return status;

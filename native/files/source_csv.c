@@ -12,9 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int is_term(unsigned char c) { return c == '\n'; }
+static int is_term(unsigned char c) {
+  return c == '\n';
+}
 /* CR counts as space: before an LF it is trimmed, inside quotes it stays. */
-static int is_space(unsigned char c) { return c == ' ' || c == '\t' || c == '\r'; }
+static int is_space(unsigned char c) {
+  return c == ' ' || c == '\t' || c == '\r';
+}
 
 static void on_field(void *field, size_t bytes, void *user) {
   sheaf__csv *csv = user;
@@ -34,7 +38,8 @@ static int32_t open_parser(sheaf__csv *csv) {
   if (csv_init(&csv->parser, CSV_STRICT | CSV_STRICT_FINI) != 0) return SHEAF_E_NOMEM;
   csv_set_term_func(&csv->parser, is_term);
   csv_set_space_func(&csv->parser, is_space);
-  csv_set_blk_size(&csv->parser, (size_t)64 << 10); /* its buffer grows by this; 128 is the default */
+  csv_set_blk_size(&csv->parser,
+                   (size_t)64 << 10); /* its buffer grows by this; 128 is the default */
   csv->open = true;
   csv->in_record = false;
   if (csv->ends != NULL) return SHEAF_OK;
@@ -69,10 +74,11 @@ static int32_t broken(sheaf__rows *rows, uint64_t line, bool at_end) {
                       "%s:%llu: not valid CSV: a quote opened in this record is never closed",
                       rows->name, (unsigned long long)csv->line);
   }
-  return sheaf__say(rows->said, SHEAF_E_SYNTAX,
-                    "%s:%llu: not valid CSV: a quote inside a field is written \"\", and such a field stands "
-                    "in quotes",
-                    rows->name, (unsigned long long)line);
+  return sheaf__say(
+      rows->said, SHEAF_E_SYNTAX,
+      "%s:%llu: not valid CSV: a quote inside a field is written \"\", and such a field stands "
+      "in quotes",
+      rows->name, (unsigned long long)line);
 }
 
 static int32_t feed(sheaf__rows *rows, const sheaf__text_line *line) {
@@ -155,7 +161,8 @@ static int32_t next_record(sheaf__rows *rows) {
 static uint32_t find_column(const sheaf__columns *columns, const char *name) {
   size_t bytes = strlen(name);
   for (uint32_t i = 0; i < columns->count; i++) {
-    if (columns->name[i].bytes == bytes && memcmp(columns->name[i].data, name, bytes) == 0) return i;
+    if (columns->name[i].bytes == bytes && memcmp(columns->name[i].data, name, bytes) == 0)
+      return i;
   }
   return SHEAF__LITERAL;
 }
@@ -211,13 +218,15 @@ int32_t sheaf__csv_header(sheaf__rows *rows) {
   if (rows->template_->text != NULL) {
     sheaf__said where;
     sheaf__say(&where, 0, "%s:%llu", rows->name, (unsigned long long)rows->line);
-    return sheaf__template_bind(rows->template_, columns->name, columns->count, where.text, rows->said);
+    return sheaf__template_bind(rows->template_, columns->name, columns->count, where.text,
+                                rows->said);
   }
   if (columns->prompt != SHEAF__LITERAL) return SHEAF_OK;
-  return sheaf__say(rows->said, SHEAF_E_FIELD,
-                    "%s:%llu: no column is named \"prompt\" or \"text\"; name one so, or give a template "
-                    "with {column} in it",
-                    rows->name, (unsigned long long)rows->line);
+  return sheaf__say(
+      rows->said, SHEAF_E_FIELD,
+      "%s:%llu: no column is named \"prompt\" or \"text\"; name one so, or give a template "
+      "with {column} in it",
+      rows->name, (unsigned long long)rows->line);
 }
 
 /* ---- A row ---- */
@@ -250,8 +259,8 @@ int32_t sheaf__csv_next(sheaf__rows *rows, sheaf_request *request) {
   unsigned long long line = rows->line;
   if (request->custom_id.bytes > SHEAF_CUSTOM_ID_BYTES_MAX) {
     return sheaf__say(rows->said, SHEAF_E_TOO_LONG,
-                      "%s:%llu: the custom_id is longer than %d bytes; shorten it", rows->name, line,
-                      SHEAF_CUSTOM_ID_BYTES_MAX);
+                      "%s:%llu: the custom_id is longer than %d bytes; shorten it", rows->name,
+                      line, SHEAF_CUSTOM_ID_BYTES_MAX);
   }
   if (request->prompt.bytes > 0) return SHEAF_OK;
   return sheaf__say(rows->said, SHEAF_E_FIELD, "%s:%llu: the prompt is empty; fill the field",

@@ -33,9 +33,10 @@ int32_t sheaf__rows_input_failed(sheaf__rows *rows, int32_t status) {
       return sheaf__say(rows->said, status, "%s: out of memory for a line; free some and resume",
                         rows->name);
     case SHEAF_E_TOO_LONG: /* its end is not known, so nothing can go on behind it */
-      return sheaf__say(rows->said, SHEAF_E_LIMIT,
-                        "%s:%llu: the line is longer than 64 MiB; is the file JSONL with LF at line ends?",
-                        rows->name, (unsigned long long)rows->input.line + 1);
+      return sheaf__say(
+          rows->said, SHEAF_E_LIMIT,
+          "%s:%llu: the line is longer than 64 MiB; is the file JSONL with LF at line ends?",
+          rows->name, (unsigned long long)rows->input.line + 1);
     default: return status;
   }
 }

@@ -38,12 +38,12 @@ static int32_t clear_gone(sheaf_files *files) {
   sheaf_buf kept;
   sheaf_buf_init(&kept, &sheaf__files_allocator, SIZE_MAX / 2);
   for (uint64_t row = spool->next; row < files->places.end; row++) {
-    uint64_t place = sheaf__places_get(&files->places, row);
+    uint64_t place = sheaf__line_map_get(&files->places, row);
     if (place == SHEAF__PLACE_NONE || place == HOLE) continue;
     uint64_t moved = kept.bytes;
     sheaf_buf_append(&kept, spool->memory.data + place, line_bytes(spool, (size_t)place));
     if (kept.status != SHEAF_OK) break;
-    sheaf__places_set(&files->places, row, moved); /* an entry that exists cannot fail */
+    sheaf__line_map_set(&files->places, row, moved); /* an entry that exists cannot fail */
   }
   if (kept.status != SHEAF_OK) {
     sheaf_buf_deinit(&kept);
@@ -56,7 +56,7 @@ static int32_t clear_gone(sheaf_files *files) {
 
 static int open_temporary(void) {
   const char *directory = getenv("TMPDIR");
-  char *path = sheaf__text_join(directory != NULL && directory[0] != '\0' ? directory : "/tmp",
+  char *path = sheaf__text_join(directory != NULL && directory[0] != '\0' ? directory : P_tmpdir,
                                 "/sheaf-spool-XXXXXX");
   if (path == NULL) return -1;
   int fd = mkstemp(path);
@@ -72,12 +72,13 @@ static int32_t file_memory(sheaf_files *files) {
     spool->fd = open_temporary();
     sheaf__blocks_init(&spool->blocks, spool->fd);
   }
-  if (spool->fd < 0 || !sheaf__write_all(spool->fd, spool->memory.data, spool->memory.bytes,
-                                         spool->filed, &done)) {
-    return sheaf__say(&files->said, SHEAF_E_IO,
-                      "lines that wait for earlier ones cannot be kept in a temporary file: %s; set TMPDIR to a "
-                      "place with room, or use --order completion",
-                      strerror(errno));
+  if (spool->fd < 0 ||
+      !sheaf__write_all(spool->fd, spool->memory.data, spool->memory.bytes, spool->filed, &done)) {
+    return sheaf__say(
+        &files->said, SHEAF_E_IO,
+        "lines that wait for earlier ones cannot be kept in a temporary file: %s; set TMPDIR to a "
+        "place with room, or use --order completion",
+        strerror(errno));
   }
   spool->filed += done;
   sheaf_buf_reset(&spool->memory);
@@ -132,14 +133,14 @@ static int32_t take_out(sheaf_files *files, uint64_t place) {
 static int32_t let_out(sheaf_files *files) {
   sheaf__spool *spool = &files->spool;
   for (;;) {
-    uint64_t place = sheaf__places_get(&files->places, spool->next);
+    uint64_t place = sheaf__line_map_get(&files->places, spool->next);
     if (place == SHEAF__PLACE_NONE) break;
     if (place != HOLE) {
       int32_t status = take_out(files, place);
       if (status != SHEAF_OK) return status;
     }
     spool->next++;
-    sheaf__places_pass(&files->places, spool->next);
+    sheaf__line_map_pass(&files->places, spool->next);
     if (!files->output.failed && files->output.pending.bytes >= SHEAF__WRITE_BYTES) {
       int32_t status = sheaf__output_flush(files);
       if (status != SHEAF_OK) return status;
@@ -150,7 +151,7 @@ static int32_t let_out(sheaf_files *files) {
 }
 
 static int32_t note(sheaf_files *files, uint64_t index, uint64_t place) {
-  int32_t status = sheaf__places_set(&files->places, index, place);
+  int32_t status = sheaf__line_map_set(&files->places, index, place);
   if (status == SHEAF_OK) return status;
   return sheaf__say(&files->said, status, "out of memory for the order of lines");
 }
@@ -166,7 +167,8 @@ int32_t sheaf__spool_put(sheaf_files *files, const sheaf_result *result, bool wa
     if (status != SHEAF_OK) {
       to->bytes = before;
       to->status = SHEAF_OK;
-      return sheaf__say(&files->said, status, "out of memory for the result of line %u", result->line);
+      return sheaf__say(&files->said, status, "out of memory for the result of line %u",
+                        result->line);
     }
     files->lines_written++;
     place = spool->filed + before;
@@ -175,7 +177,7 @@ int32_t sheaf__spool_put(sheaf_files *files, const sheaf_result *result, bool wa
   }
   if (now) {
     spool->next++;
-    sheaf__places_pass(&files->places, spool->next);
+    sheaf__line_map_pass(&files->places, spool->next);
     return let_out(files);
   }
   int32_t status = note(files, result->index, place);
@@ -187,7 +189,7 @@ int32_t sheaf__spool_drain(sheaf_files *files) {
   int32_t status = let_out(files);
   while (status == SHEAF_OK && spool->next < files->places.end) {
     spool->next++; /* a row that never came */
-    sheaf__places_pass(&files->places, spool->next);
+    sheaf__line_map_pass(&files->places, spool->next);
     status = let_out(files);
   }
   return status;

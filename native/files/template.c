@@ -41,7 +41,8 @@ int32_t sheaf__template_init(sheaf__template *it, const char *text, sheaf__said 
     char c = text[at];
     if (c != '{' && c != '}') {
       at++;
-    } else if (text[at + 1] == c) { /* the literal takes the first brace and the second is left out */
+    } else if (text[at + 1] ==
+               c) { /* the literal takes the first brace and the second is left out */
       status = add_part(it, literal, at + 1, SHEAF__LITERAL);
       at += 2;
       literal = at;
@@ -109,7 +110,8 @@ int32_t sheaf__template_bind(sheaf__template *it, const sheaf_slice *columns, ui
   return SHEAF_OK;
 }
 
-int32_t sheaf__template_apply(const sheaf__template *it, const sheaf_slice *values, sheaf_buf *out) {
+int32_t sheaf__template_apply(const sheaf__template *it, const sheaf_slice *values,
+                              sheaf_buf *out) {
   for (uint32_t i = 0; i < it->count; i++) {
     const sheaf__template_part *part = &it->parts[i];
     if (part->column == SHEAF__LITERAL) {

@@ -9,8 +9,8 @@ static bool refuses_sampling(const sim_call *call) {
 }
 
 static uint32_t anthropic_read(sim_call *call) {
-  static const char *const paths[] = {"model",       "messages", "stream", "max_tokens", "system",
-                                      "temperature", "top_p",    "top_k"};
+  static const char *const paths[] = {"model",  "messages",    "stream", "max_tokens",
+                                      "system", "temperature", "top_p",  "top_k"};
   sheaf_slice values[8];
   if (!call->version) {
     call->detail = "anthropic-version: header is required";

@@ -74,16 +74,27 @@ uint32_t sheaf__sim_fault(const sheaf_sim_options *options, uint64_t key) {
   return SIM_NO_FAULT;
 }
 
-static const char *const words_known[] = {
-    "lorem",   "ipsum",   "dolor",       "sit",          "amet",    "consectetur", "adipiscing",
-    "elit",    "sed",     "do",          "eiusmod",      "tempor",  "incididunt",  "ut",
-    "labore",  "et",      "dolore",      "magna",        "aliqua",  "enim",        "ad",
-    "minim",   "veniam",  "quis",        "nostrud",      "ullamco", "exercitation", "laboris",
-    "nisi",    "aliquip", "ex",          "ea",           "commodo", "consequat",   "duis",
-    "aute",    "irure",   "in",          "reprehenderit", "voluptate", "velit",    "esse",
-    "cillum",  "eu",      "fugiat",      "nulla",        "pariatur", "excepteur",  "sint",
-    "occaecat", "cupidatat", "non",      "proident",     "sunt",    "culpa",       "qui",
-    "officia", "deserunt", "mollit",     "anim",         "id",      "est",         "laborum"};
+static const char *const words_known[] = {"lorem",      "ipsum",    "dolor",
+                                          "sit",        "amet",     "consectetur",
+                                          "adipiscing", "elit",     "sed",
+                                          "do",         "eiusmod",  "tempor",
+                                          "incididunt", "ut",       "labore",
+                                          "et",         "dolore",   "magna",
+                                          "aliqua",     "enim",     "ad",
+                                          "minim",      "veniam",   "quis",
+                                          "nostrud",    "ullamco",  "exercitation",
+                                          "laboris",    "nisi",     "aliquip",
+                                          "ex",         "ea",       "commodo",
+                                          "consequat",  "duis",     "aute",
+                                          "irure",      "in",       "reprehenderit",
+                                          "voluptate",  "velit",    "esse",
+                                          "cillum",     "eu",       "fugiat",
+                                          "nulla",      "pariatur", "excepteur",
+                                          "sint",       "occaecat", "cupidatat",
+                                          "non",        "proident", "sunt",
+                                          "culpa",      "qui",      "officia",
+                                          "deserunt",   "mollit",   "anim",
+                                          "id",         "est",      "laborum"};
 
 void sheaf__sim_lorem(uint64_t key, uint64_t words, sheaf_buf *out) {
   const uint64_t known = sizeof words_known / sizeof *words_known;

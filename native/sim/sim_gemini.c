@@ -30,8 +30,7 @@ static void write_response(sim_call *call, sheaf_slice text, const char *reason,
   if (reason) sheaf__sim_write(&call->out, "\"finishReason\":\"%s\",", reason);
   sheaf__sim_write(&call->out, "\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":%u,",
                    call->input_tokens);
-  if (output_tokens)
-    sheaf__sim_write(&call->out, "\"candidatesTokenCount\":%u,", output_tokens);
+  if (output_tokens) sheaf__sim_write(&call->out, "\"candidatesTokenCount\":%u,", output_tokens);
   sheaf__sim_write(&call->out, "\"totalTokenCount\":%u},\"modelVersion\":\"%r\",\"responseId\":\"",
                    call->input_tokens + output_tokens, &call->model);
   sheaf__sim_id(call, "", &call->out);
@@ -104,8 +103,8 @@ static void write_details(sim_call *call, uint32_t error) {
       fraction[end] = 0;
     if (ms % 1000 == 0) fraction[0] = 0;
     sheaf__sim_write(&call->out,
-                     ",{\"@type\":\"" GOOGLE_RPC "RetryInfo\",\"retryDelay\":\"%u%ss\"}",
-                     ms / 1000, fraction);
+                     ",{\"@type\":\"" GOOGLE_RPC "RetryInfo\",\"retryDelay\":\"%u%ss\"}", ms / 1000,
+                     fraction);
   }
   sheaf_buf_append_text(&call->out, "]");
 }

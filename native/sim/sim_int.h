@@ -157,6 +157,7 @@ typedef struct sim_call {
   const char *given_key; /* NULL: none */
   const char *version;   /* anthropic-version, or NULL */
   const char *asked_fault;
+  uint32_t in_flight; /* with this one */
   bool is_sse; /* ?alt=sse */
   bool is_too_large;
   sheaf_buf body;
@@ -178,7 +179,8 @@ typedef struct sim_call {
   uint64_t key; /* of all draws of this sighting */
   uint32_t status;
   uint32_t fault;
-  uint64_t delay_ns; /* to the first byte, scaled */
+  uint64_t ttft_ns;  /* to the first token; these three are scaled */
+  uint64_t delay_ns; /* to the first byte */
   uint64_t itl_ns;
   uint64_t input_tokens;
   uint64_t output_tokens;
@@ -193,6 +195,7 @@ typedef struct sim_call {
   sheaf_buf out;  /* the body, or what of a stream waits to be sent */
 
   /* Where a stream stands. */
+  bool is_open;
   size_t text_at;
   uint64_t pieces_sent;
   size_t cut_at; /* in text: a truncated stream ends here */

@@ -11,12 +11,12 @@
 #define STATUS_MAX 600u
 #define ROUTES_MAX 32u
 
-typedef struct body {
+typedef struct sim_body {
   uint64_t hash; /* 0: empty place */
   uint32_t admitted;
   uint16_t answered; /* whole 200s */
   uint16_t billed;
-} body;
+} sim_body;
 
 struct sim_ledger {
   pthread_mutex_t lock;
@@ -29,7 +29,7 @@ struct sim_ledger {
   uint64_t billed_requests, billed_input_tokens, billed_output_tokens;
   uint64_t admitted_again, answered_again, billed_again;
   uint32_t in_flight, in_flight_max;
-  body *bodies;
+  sim_body *bodies;
   uint32_t body_count;
   uint32_t places; /* a power of two */
 };
@@ -54,7 +54,7 @@ void sheaf__sim_ledger_free(sim_ledger *ledger) {
   free(ledger);
 }
 
-static body *place_of(body *bodies, uint32_t places, uint64_t hash) {
+static sim_body *place_of(sim_body *bodies, uint32_t places, uint64_t hash) {
   uint32_t at = (uint32_t)hash & (places - 1);
   while (bodies[at].hash && bodies[at].hash != hash) at = (at + 1) & (places - 1);
   return &bodies[at];
@@ -62,7 +62,7 @@ static body *place_of(body *bodies, uint32_t places, uint64_t hash) {
 
 static void grow(sim_ledger *ledger) {
   uint32_t places = ledger->places * 2;
-  body *bodies = calloc(places, sizeof *bodies);
+  sim_body *bodies = calloc(places, sizeof *bodies);
   if (!bodies) return; /* the table stays; below, a full one takes no more */
   for (uint32_t i = 0; i < ledger->places; i++)
     if (ledger->bodies[i].hash)
@@ -73,9 +73,9 @@ static void grow(sim_ledger *ledger) {
 }
 
 /* The body's entry, made if there is room; NULL if there is none. */
-static body *note(sim_ledger *ledger, uint64_t hash) {
+static sim_body *note(sim_ledger *ledger, uint64_t hash) {
   if (hash == 0) hash = 1;
-  body *found = place_of(ledger->bodies, ledger->places, hash);
+  sim_body *found = place_of(ledger->bodies, ledger->places, hash);
   if (found->hash) return found;
   if (ledger->body_count >= ledger->places / 2 && ledger->places < BODIES_MAX) {
     grow(ledger);
@@ -145,15 +145,14 @@ void sheaf__sim_ledger_end(sim_ledger *ledger) {
 
 uint32_t sheaf__sim_ledger_seen(sim_ledger *ledger, uint64_t body_hash) {
   pthread_mutex_lock(&ledger->lock);
-  uint32_t seen =
-      place_of(ledger->bodies, ledger->places, body_hash ? body_hash : 1)->admitted;
+  uint32_t seen = place_of(ledger->bodies, ledger->places, body_hash ? body_hash : 1)->admitted;
   pthread_mutex_unlock(&ledger->lock);
   return seen;
 }
 
 void sheaf__sim_ledger_admit(sim_ledger *ledger, uint64_t body_hash) {
   pthread_mutex_lock(&ledger->lock);
-  body *entry = note(ledger, body_hash);
+  sim_body *entry = note(ledger, body_hash);
   if (entry && entry->admitted++) ledger->admitted_again++;
   pthread_mutex_unlock(&ledger->lock);
 }
@@ -162,7 +161,7 @@ bool sheaf__sim_ledger_owes(sim_ledger *ledger, uint64_t body_hash, uint32_t fau
                             uint32_t times) {
   pthread_mutex_lock(&ledger->lock);
   /* Its own entry: the body's key mixed with the kind. */
-  body *entry = note(ledger, sheaf__sim_mix(body_hash, 0xfa017u + fault));
+  sim_body *entry = note(ledger, sheaf__sim_mix(body_hash, 0xfa017u + fault));
   bool is_owed = entry && entry->admitted < times;
   if (is_owed) entry->admitted++;
   pthread_mutex_unlock(&ledger->lock);
@@ -175,7 +174,7 @@ void sheaf__sim_ledger_bill(sim_ledger *ledger, uint64_t body_hash, uint64_t inp
   ledger->billed_requests++;
   ledger->billed_input_tokens += input_tokens;
   ledger->billed_output_tokens += output_tokens;
-  body *entry = note(ledger, body_hash);
+  sim_body *entry = note(ledger, body_hash);
   if (entry) {
     if (entry->billed) ledger->billed_again++;
     if (entry->billed < UINT16_MAX) entry->billed++;
@@ -219,9 +218,9 @@ void sheaf__sim_ledger_write(sim_ledger *ledger, uint64_t seed, sheaf_buf *json)
   write_counts(ledger, json);
   sheaf__sim_write(json, ",\"limited\":{\"requests\":%u,\"tokens\":%u,\"concurrency\":%u}",
                    ledger->over_requests, ledger->over_tokens, ledger->over_concurrency);
-  sheaf__sim_write(
-      json, ",\"billed\":{\"requests\":%u,\"input_tokens\":%u,\"output_tokens\":%u}",
-      ledger->billed_requests, ledger->billed_input_tokens, ledger->billed_output_tokens);
+  sheaf__sim_write(json, ",\"billed\":{\"requests\":%u,\"input_tokens\":%u,\"output_tokens\":%u}",
+                   ledger->billed_requests, ledger->billed_input_tokens,
+                   ledger->billed_output_tokens);
   sheaf__sim_write(json, ",\"again\":{\"admitted\":%u,\"answered\":%u,\"billed\":%u}",
                    ledger->admitted_again, ledger->answered_again, ledger->billed_again);
   sheaf__sim_write(json, ",\"clients_left\":%u,\"in_flight\":%u,\"in_flight_max\":%u}",

@@ -7,22 +7,22 @@
 #define KEYS_MAX 1024u /* later keys share the last place */
 #define MINUTE_NS 60e9
 
-typedef struct bucket {
+typedef struct sim_bucket {
   double level;
   uint64_t at_ns;
-} bucket;
+} sim_bucket;
 
-typedef struct account {
+typedef struct sim_account {
   uint64_t key_hash;
-  bucket requests;
-  bucket tokens;
-} account;
+  sim_bucket requests;
+  sim_bucket tokens;
+} sim_account;
 
 struct sim_limiter {
   uint64_t rpm;
   uint64_t tpm;
   uint32_t count;
-  account accounts[KEYS_MAX];
+  sim_account accounts[KEYS_MAX];
 };
 
 sim_limiter *sheaf__sim_limiter_new(uint64_t rpm, uint64_t tpm) {
@@ -33,32 +33,34 @@ sim_limiter *sheaf__sim_limiter_new(uint64_t rpm, uint64_t tpm) {
   return limiter;
 }
 
-void sheaf__sim_limiter_free(sim_limiter *limiter) { free(limiter); }
+void sheaf__sim_limiter_free(sim_limiter *limiter) {
+  free(limiter);
+}
 
-static account *find(sim_limiter *limiter, uint64_t key_hash, uint64_t now_ns) {
+static sim_account *find(sim_limiter *limiter, uint64_t key_hash, uint64_t now_ns) {
   for (uint32_t i = 0; i < limiter->count; i++)
     if (limiter->accounts[i].key_hash == key_hash) return &limiter->accounts[i];
   if (limiter->count == KEYS_MAX) return &limiter->accounts[KEYS_MAX - 1];
-  account *fresh = &limiter->accounts[limiter->count++];
-  *fresh = (account){.key_hash = key_hash,
-                     .requests = {.level = (double)limiter->rpm, .at_ns = now_ns},
-                     .tokens = {.level = (double)limiter->tpm, .at_ns = now_ns}};
+  sim_account *fresh = &limiter->accounts[limiter->count++];
+  *fresh = (sim_account){.key_hash = key_hash,
+                         .requests = {.level = (double)limiter->rpm, .at_ns = now_ns},
+                         .tokens = {.level = (double)limiter->tpm, .at_ns = now_ns}};
   return fresh;
 }
 
-static void refill(bucket *bucket, uint64_t limit, uint64_t now_ns) {
+static void refill(sim_bucket *bucket, uint64_t limit, uint64_t now_ns) {
   if (now_ns <= bucket->at_ns) return;
   bucket->level += (double)limit * (double)(now_ns - bucket->at_ns) / MINUTE_NS;
   if (bucket->level > (double)limit) bucket->level = (double)limit;
   bucket->at_ns = now_ns;
 }
 
-static uint64_t wait_for(const bucket *bucket, uint64_t limit, double level) {
+static uint64_t wait_for(const sim_bucket *bucket, uint64_t limit, double level) {
   if (bucket->level >= level) return 0;
   return (uint64_t)((level - bucket->level) * MINUTE_NS / (double)limit) + 1;
 }
 
-static sim_budget describe(const bucket *bucket, uint64_t limit) {
+static sim_budget describe(const sim_bucket *bucket, uint64_t limit) {
   if (!limit) return (sim_budget){0};
   return (sim_budget){.limit = limit,
                       .remaining = (uint64_t)bucket->level,
@@ -67,7 +69,7 @@ static sim_budget describe(const bucket *bucket, uint64_t limit) {
 
 uint32_t sheaf__sim_limiter_take(sim_limiter *limiter, uint64_t key_hash, uint64_t tokens,
                                  uint64_t now_ns, sim_quota *quota, uint64_t *wait_ns) {
-  account *account = find(limiter, key_hash, now_ns);
+  sim_account *account = find(limiter, key_hash, now_ns);
   uint64_t rpm = limiter->rpm, tpm = limiter->tpm;
   uint32_t verdict = SIM_ADMITTED;
   *wait_ns = 0;

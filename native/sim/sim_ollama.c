@@ -11,8 +11,8 @@ static uint32_t read_embed(sim_call *call) {
 }
 
 static uint32_t read_chat(sim_call *call) {
-  static const char *const paths[] = {"model",  "messages",           "prompt",
-                                      "system", "options.num_predict", "stream"};
+  static const char *const paths[] = {
+      "model", "messages", "prompt", "system", "options.num_predict", "stream"};
   sheaf_slice values[6];
   if (sheaf_json_pick(sheaf_buf_slice(&call->body), paths, 6, values, NULL, NULL) != SHEAF_OK)
     return SIM_BAD_JSON;
@@ -51,8 +51,8 @@ static void write_done(sim_call *call) {
   uint64_t eval_ns = call->itl_ns * call->output_tokens;
   sheaf__sim_write(&call->out, ",\"done\":true,\"done_reason\":\"%s\"",
                    call->is_cut_short ? "length" : "stop");
-  if (call->delay_ns + eval_ns)
-    sheaf__sim_write(&call->out, ",\"total_duration\":%u", call->delay_ns + eval_ns);
+  if (call->ttft_ns + eval_ns)
+    sheaf__sim_write(&call->out, ",\"total_duration\":%u", call->ttft_ns + eval_ns);
   sheaf__sim_write(&call->out, ",\"prompt_eval_count\":%u", call->input_tokens);
   if (call->output_tokens) sheaf__sim_write(&call->out, ",\"eval_count\":%u", call->output_tokens);
   if (eval_ns) sheaf__sim_write(&call->out, ",\"eval_duration\":%u", eval_ns);
@@ -63,12 +63,11 @@ static void ollama_answer(sim_call *call) {
   if (call->route->task == SIM_VERSION) {
     sheaf_buf_append_text(&call->out, "{\"version\":\"0.0.0-sim\"}");
   } else if (call->route->task == SIM_MODELS) {
-    sheaf_buf_append_text(
-        &call->out,
-        "{\"models\":[{\"name\":\"sim-1:latest\",\"model\":\"sim-1:latest\","
-        "\"modified_at\":\"2026-01-01T00:00:00Z\",\"size\":1,\"digest\":\"sim\","
-        "\"details\":{\"family\":\"sim\",\"parameter_size\":\"1B\","
-        "\"quantization_level\":\"F32\"}}]}");
+    sheaf_buf_append_text(&call->out,
+                          "{\"models\":[{\"name\":\"sim-1:latest\",\"model\":\"sim-1:latest\","
+                          "\"modified_at\":\"2026-01-01T00:00:00Z\",\"size\":1,\"digest\":\"sim\","
+                          "\"details\":{\"family\":\"sim\",\"parameter_size\":\"1B\","
+                          "\"quantization_level\":\"F32\"}}]}");
   } else if (call->route->task == SIM_EMBED) {
     sheaf__sim_write(&call->out, "{\"model\":\"%r\",\"embeddings\":[", &call->model);
     sheaf__sim_write_vectors(call, "", "");
@@ -79,7 +78,9 @@ static void ollama_answer(sim_call *call) {
   }
 }
 
-static void ollama_stream_open(sim_call *call) { (void)call; }
+static void ollama_stream_open(sim_call *call) {
+  (void)call;
+}
 
 static void ollama_stream_piece(sim_call *call, sheaf_slice piece) {
   write_head(call, piece);
@@ -94,11 +95,11 @@ static void ollama_stream_close(sim_call *call) {
 
 static uint32_t ollama_error(sim_call *call, uint32_t error) {
   static const uint32_t statuses[SIM_ERROR_COUNT] = {
-      [SIM_BAD_JSON] = 400,      [SIM_MISSING_FIELD] = 400, [SIM_BAD_FIELD] = 400,
-      [SIM_NO_KEY] = 401,        [SIM_WRONG_KEY] = 401,     [SIM_NO_PATH] = 404,
-      [SIM_WRONG_METHOD] = 405,  [SIM_TOO_LARGE] = 413,     [SIM_RATE_REQUESTS] = 429,
-      [SIM_RATE_TOKENS] = 429,   [SIM_RATE_NEVER] = 429,    [SIM_BUSY] = 503,
-      [SIM_QUOTA] = 429,         [SIM_SERVER_ERROR] = 500,  [SIM_OVERLOADED] = 503,
+      [SIM_BAD_JSON] = 400,     [SIM_MISSING_FIELD] = 400, [SIM_BAD_FIELD] = 400,
+      [SIM_NO_KEY] = 401,       [SIM_WRONG_KEY] = 401,     [SIM_NO_PATH] = 404,
+      [SIM_WRONG_METHOD] = 405, [SIM_TOO_LARGE] = 413,     [SIM_RATE_REQUESTS] = 429,
+      [SIM_RATE_TOKENS] = 429,  [SIM_RATE_NEVER] = 429,    [SIM_BUSY] = 503,
+      [SIM_QUOTA] = 429,        [SIM_SERVER_ERROR] = 500,  [SIM_OVERLOADED] = 503,
   };
   sheaf_buf_append_text(&call->out, "{\"error\":\"");
   if (error == SIM_NO_KEY || error == SIM_WRONG_KEY)

@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 static uint32_t read_chat(sim_call *call) {
-  static const char *const paths[] = {
-      "model",      "messages",  "stream", "stream_options.include_usage",
-      "max_tokens", "max_completion_tokens"};
+  static const char *const paths[] = {"model",      "messages",
+                                      "stream",     "stream_options.include_usage",
+                                      "max_tokens", "max_completion_tokens"};
   sheaf_slice values[6];
   if (sheaf_json_pick(sheaf_buf_slice(&call->body), paths, 6, values, NULL, NULL) != SHEAF_OK)
     return SIM_BAD_JSON;
@@ -34,13 +34,13 @@ static uint32_t openai_read(sim_call *call) {
 }
 
 static void write_usage(sim_call *call) {
-  sheaf__sim_write(
-      &call->out,
-      "{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,"
-      "\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},"
-      "\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,"
-      "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
-      call->input_tokens, call->output_tokens, call->input_tokens + call->output_tokens);
+  sheaf__sim_write(&call->out,
+                   "{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,"
+                   "\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},"
+                   "\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,"
+                   "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
+                   call->input_tokens, call->output_tokens,
+                   call->input_tokens + call->output_tokens);
 }
 
 static const char *finish_reason(const sim_call *call) {
@@ -177,9 +177,8 @@ static void limit_headers(sim_call *call, const sim_budget *budget, const char *
 }
 
 static void openai_headers(sim_call *call, int64_t unix_s) {
-  static const char *const requests[] = {"x-ratelimit-limit-requests",
-                                         "x-ratelimit-remaining-requests",
-                                         "x-ratelimit-reset-requests"};
+  static const char *const requests[] = {
+      "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"};
   static const char *const tokens[] = {"x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens",
                                        "x-ratelimit-reset-tokens"};
   (void)unix_s;

@@ -43,8 +43,7 @@ TEST(a_million_times_a) {
   char hex[65];
   memset(message, 'a', sizeof message);
   sha256(message, sizeof message, hex);
-  CHECK_TEXT(sheaf_slice_of(hex),
-             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  CHECK(memcmp(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0", 65) == 0);
 }
 
 /* ---- The fingerprint; expected values are computed by Python's hashlib from the definition ---- */

@@ -63,7 +63,8 @@ static int32_t refuse(sheaf_parse_error *error, int32_t status, const char *fiel
   return status;
 }
 
-static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row, sheaf_parse_error *error) {
+static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row, sheaf_buf *text,
+                     sheaf_parse_error *error) {
   uint32_t route_at, path_at;
   int32_t status = sheaf__route_find(engine, request, &route_at, error);
   if (status) return status;
@@ -81,23 +82,37 @@ static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__
                     .base_url = place->options.base_url,
                     .default_url = place->options.default_url};
   sheaf_buf_reset(&engine->path_buf);
-  sheaf_call out = {.struct_bytes = sizeof out, .path = &engine->path_buf, .body = &row->text, .output_tokens_max = SHEAF_ABSENT};
+  sheaf_call out = {.struct_bytes = sizeof out, .path = &engine->path_buf, .body = text, .output_tokens_max = SHEAF_ABSENT};
   status = route->provider->build(route->provider, &in, &out);
-  if (status == SHEAF_OK) status = engine->path_buf.status ? engine->path_buf.status : row->text.status;
+  if (status == SHEAF_OK) status = engine->path_buf.status ? engine->path_buf.status : text->status;
   if (status == SHEAF_OK) status = sheaf__path_find(engine, sheaf_buf_slice(&engine->path_buf), &path_at);
   if (status == SHEAF_E_LIMIT) return refuse(error, SHEAF_E_TOO_LONG, "body", "the request is larger than 128 MiB");
   if (status) return refuse(error, status, out.error_field, out.error_message ? out.error_message : sheaf_status_text(status));
   if (in.stream) row->flags |= SHEAF__ROW_STREAM;
   row->path = (uint16_t)path_at;
   row->operation = (uint8_t)out.operation;
-  row->body_bytes = (uint32_t)row->text.bytes;
+  row->body_bytes = (uint32_t)text->bytes;
   row->output_max = out.output_tokens_max < 0 ? UINT32_MAX : (uint32_t)sheaf__min_u64((uint64_t)out.output_tokens_max, UINT32_MAX - 1);
   return SHEAF_OK;
 }
 
+/* A row's memory as a buffer, and back: the buffer's own fields would cost each waiting row 32 bytes. */
+static sheaf_buf text_borrow(sheaf_engine *engine, const sheaf__row *row) {
+  sheaf_buf text;
+  sheaf_buf_init(&text, &engine->allocator, SHEAF__BODY_BYTES_MAX);
+  text.data = row->text;
+  text.capacity = row->text_capacity;
+  return text;
+}
+
+static void text_return(sheaf__row *row, const sheaf_buf *text) {
+  row->text = text->data;
+  row->text_bytes = (uint32_t)text->bytes;
+  row->text_capacity = (uint32_t)text->capacity;
+}
+
 /* Appends id, fingerprint and metadata behind the body. */
-static int32_t finish_text(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row) {
-  sheaf_buf *text = &row->text;
+static int32_t finish_text(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row, sheaf_buf *text) {
   size_t before = text->bytes;
   if (request->custom_id.bytes > SHEAF_CUSTOM_ID_BYTES_MAX) return SHEAF_E_TOO_LONG;
   if (request->custom_id.bytes) {
@@ -190,8 +205,10 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   sheaf__row *row;
   status = sheaf__row_take(engine, &row);
   if (status) return status;
-  status = build(engine, &request, row, error);
-  if (status == SHEAF_OK) status = finish_text(engine, &request, row);
+  sheaf_buf text = text_borrow(engine, row);
+  status = build(engine, &request, row, &text, error);
+  if (status == SHEAF_OK) status = finish_text(engine, &request, row, &text);
+  text_return(row, &text);
   if (status == SHEAF_E_TOO_LONG && error != NULL && error->message == NULL)
     refuse(error, status, "custom_id", "custom_id is longer than 512 bytes: shorten it");
   if (status == SHEAF_OK) { /* with room in the queue now, the push below cannot fail half-way */
@@ -231,7 +248,9 @@ int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
   sheaf__row *row;
   int32_t status = sheaf__row_take(engine, &row);
   if (status) return status;
-  status = finish_text(engine, request, row);
+  sheaf_buf text = text_borrow(engine, row);
+  status = finish_text(engine, request, row, &text);
+  text_return(row, &text);
   if (status) {
     sheaf__row_release(engine, row);
     return status;

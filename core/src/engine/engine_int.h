@@ -50,7 +50,9 @@ typedef struct sheaf__call sheaf__call;
 typedef struct sheaf__row {
   sheaf__queue_item item;      /* in its route's queue */
   sheaf__heap_node timer;      /* deadline, or the end of a wait, whichever is first */
-  sheaf_buf text;
+  char *text;                  /* a sheaf_buf's memory, lent to one while it is written: see admit.c */
+  uint32_t text_bytes;
+  uint32_t text_capacity;
   uint64_t index;
   uint64_t source_ref;
   void *user;
@@ -330,20 +332,20 @@ struct sheaf_engine {
 #define SHEAF__CHUNK 64u
 
 static inline sheaf_slice sheaf__row_body(const sheaf__row *row) {
-  sheaf_slice s = {row->text.data, row->body_bytes};
+  sheaf_slice s = {row->text, row->body_bytes};
   return s;
 }
 static inline sheaf_slice sheaf__row_id(const sheaf__row *row) {
-  sheaf_slice s = {row->text.data + row->body_bytes, row->id_bytes};
+  sheaf_slice s = {row->text + row->body_bytes, row->id_bytes};
   return s;
 }
 static inline sheaf_slice sheaf__row_metadata(const sheaf__row *row) {
   size_t from = (size_t)row->body_bytes + row->id_bytes + 16;
-  sheaf_slice s = {row->text.data + from, row->text.bytes - from};
+  sheaf_slice s = {row->text + from, row->text_bytes - from};
   return s;
 }
 static inline const uint8_t *sheaf__row_fingerprint(const sheaf__row *row) {
-  return (const uint8_t *)row->text.data + row->body_bytes + row->id_bytes;
+  return (const uint8_t *)row->text + row->body_bytes + row->id_bytes;
 }
 
 /* ring.c */

@@ -20,10 +20,7 @@ static int32_t make_rows(sheaf_engine *engine) {
   sheaf__row *chunk = sheaf__alloc_zero(a, SHEAF__CHUNK * sizeof *chunk);
   if (chunk == NULL) return SHEAF_E_NOMEM;
   engine->row_chunks[engine->row_chunk_count++] = chunk;
-  for (uint32_t i = SHEAF__CHUNK; i-- > 0;) {
-    sheaf_buf_init(&chunk[i].text, a, SHEAF__BODY_BYTES_MAX);
-    engine->rows_free[engine->rows_free_count++] = &chunk[i];
-  }
+  for (uint32_t i = SHEAF__CHUNK; i-- > 0;) engine->rows_free[engine->rows_free_count++] = &chunk[i];
   engine->rows_made = total;
   return SHEAF_OK;
 }
@@ -49,11 +46,16 @@ void sheaf__restamp(sheaf_engine *engine, sheaf__row *row) {
 void sheaf__row_release(sheaf_engine *engine, sheaf__row *row) {
   SHEAF_ASSERT(row->item.node.at == 0 && row->timer.at == 0 && row->call == NULL);
   if (row->history != NULL) sheaf__free(&engine->allocator, row->history, sizeof *row->history);
-  sheaf_buf text = row->text;
+  char *text = row->text;
+  uint32_t capacity = row->text_capacity;
+  if (capacity > SHEAF__KEEP_TEXT_BYTES) {
+    sheaf__free(&engine->allocator, text, capacity);
+    text = NULL;
+    capacity = 0;
+  }
   memset(row, 0, sizeof *row);
   row->text = text;
-  sheaf_buf_reset(&row->text);
-  if (text.capacity > SHEAF__KEEP_TEXT_BYTES) sheaf_buf_deinit(&row->text);
+  row->text_capacity = capacity;
   engine->rows_free[engine->rows_free_count++] = row;
   engine->rows_inside--;
 }
@@ -142,7 +144,7 @@ void sheaf__slots_deinit(sheaf_engine *engine) {
   for (uint32_t i = 0; i < engine->row_chunk_count; i++) {
     sheaf__row *chunk = engine->row_chunks[i];
     for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
-      sheaf_buf_deinit(&chunk[k].text);
+      sheaf__free(a, chunk[k].text, chunk[k].text_capacity);
       sheaf__free(a, chunk[k].history, sizeof(sheaf__history));
     }
     sheaf__free(a, chunk, SHEAF__CHUNK * sizeof *chunk);

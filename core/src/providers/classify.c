@@ -99,12 +99,10 @@ void sheaf__fault_from(sheaf__fault *fault, sheaf_slice error, sheaf_slice root)
 }
 
 bool sheaf__fault_read(sheaf__fault *fault, sheaf_slice body) {
-  body = sheaf__without_bom(body);
+  body = sheaf__document(body);
   fault->raw = body;
   if (sheaf_json_check(body, NULL) != SHEAF_OK) return false;
-  size_t at = 0;
-  while (at < body.bytes && (unsigned char)body.data[at] <= ' ') at++;
-  sheaf_slice root = sheaf__slice_from(body, at);
+  sheaf_slice root = body;
   sheaf_json_iter iter;
   sheaf_slice key;
   if (sheaf_json_kind(root) == SHEAF_JSON_ARRAY) { /* Gemini wraps an error in an array of one now and then */

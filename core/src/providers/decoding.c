@@ -22,8 +22,9 @@ bool sheaf__contains_nocase(sheaf_slice text, const char *lower) {
   return false;
 }
 
-sheaf_slice sheaf__without_bom(sheaf_slice body) {
-  if (body.bytes >= 3 && memcmp(body.data, "\xEF\xBB\xBF", 3) == 0) return sheaf__slice_from(body, 3);
+sheaf_slice sheaf__document(sheaf_slice body) {
+  if (body.bytes >= 3 && memcmp(body.data, "\xEF\xBB\xBF", 3) == 0) body = sheaf__slice_from(body, 3);
+  while (body.bytes > 0 && (unsigned char)body.data[0] <= ' ') body = sheaf__slice_from(body, 1);
   return body;
 }
 
@@ -111,9 +112,7 @@ static sheaf_slice page_title(sheaf_slice body) {
 
 sheaf_slice sheaf__excerpt(sheaf__reading *reading, const char *why, sheaf_slice body) {
   sheaf_buf *scratch = reading->scratch;
-  size_t at = 0;
-  while (at < body.bytes && (unsigned char)body.data[at] <= ' ') at++;
-  sheaf_slice text = sheaf__slice_from(body, at);
+  sheaf_slice text = sheaf__document(body);
   if (text.bytes == 0) {
     return *why ? sheaf_slice_of(why) : SHEAF_LITERAL("the reply had no body");
   }
@@ -142,7 +141,7 @@ void sheaf__join(sheaf__reading *reading, sheaf_slice inside) {
   sheaf_buf *scratch = reading->scratch;
   sheaf_decoded *out = reading->out;
   if (inside.bytes == 0) return;
-  if (reading->joined++ == 0 && !reading->copies) {
+  if (reading->joined++ == 0) {
     out->text_json = inside;
     return;
   }

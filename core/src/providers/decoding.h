@@ -24,8 +24,8 @@ static inline bool sheaf__is(sheaf_slice text, const char *wanted) {
 }
 /* Whether text holds `lower` anywhere, ASCII letters compared without case. */
 bool sheaf__contains_nocase(sheaf_slice text, const char *lower);
-/* Without a byte order mark in front: some servers send one. */
-sheaf_slice sheaf__without_bom(sheaf_slice body);
+/* A document without what some servers put in front of it: a byte order mark, blank lines. */
+sheaf_slice sheaf__document(sheaf_slice body);
 
 /* ---- Strings ---- */
 

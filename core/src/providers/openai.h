@@ -24,8 +24,9 @@ int32_t sheaf__openai_tool_call(const sheaf_provider *provider, const sheaf_resu
 void sheaf__openai_usage(sheaf_slice object, sheaf_usage *usage);
 /* Joins the text of a response's output items; refusals where there is no text. False: output is no array. */
 bool sheaf__openai_output_text(sheaf__reading *reading, sheaf_slice output);
-/* The verdict of a response by its status: class, finish reason. error and reason: values, may be empty. */
+/* The verdict of a response by its status: class, finish reason. error and reason: values, may be
+ * empty. worked: some text came before an error. */
 void sheaf__openai_response_status(sheaf__reading *reading, sheaf_slice status, sheaf_slice error,
-                                   sheaf_slice reason);
+                                   sheaf_slice reason, bool worked);
 
 #endif

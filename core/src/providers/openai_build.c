@@ -43,7 +43,8 @@ static void put_text_message(sheaf_buf *body, const char *role, sheaf_slice text
 }
 
 static void put_chat_prompt(const sheaf__given *given, sheaf_buf *body) {
-  SHEAF__PUT(body, ",\"messages\":[");
+  sheaf__comma(body);
+  SHEAF__PUT(body, "\"messages\":[");
   if (given->request->system.bytes > 0) put_text_message(body, "system", given->request->system);
   sheaf__comma(body);
   SHEAF__PUT(body, "{\"role\":\"user\",\"content\":");
@@ -66,7 +67,8 @@ static int32_t put_chat_messages(const sheaf__given *given, sheaf_call *call) {
     int32_t status = sheaf__messages_have_system(messages, call, &has_system);
     if (status != SHEAF_OK) return status;
   }
-  SHEAF__PUT(body, ",\"messages\":");
+  sheaf__comma(body);
+  SHEAF__PUT(body, "\"messages\":");
   if (!has_system) {
     SHEAF__PUT(body, "[");
     put_text_message(body, "system", given->request->system);
@@ -89,7 +91,8 @@ static int32_t put_responses_messages(const sheaf__given *given, sheaf_call *cal
   int32_t status = sheaf__messages_check(given->request->messages, call, has_system);
   if (status != SHEAF_OK) return status;
   status = sheaf__messages_iter(given->request->messages, &iter);
-  SHEAF__PUT(body, ",\"input\":[");
+  sheaf__comma(body);
+  SHEAF__PUT(body, "\"input\":[");
   while (status == SHEAF_OK) {
     status = sheaf__message_next(&iter, &message);
     if (status != SHEAF_OK) break;
@@ -110,12 +113,14 @@ static int32_t put_responses_content(const sheaf__given *given, sheaf_call *call
     int32_t status = put_responses_messages(given, call, &has_system);
     if (status != SHEAF_OK) return status;
   } else if (given->from == SHEAF__FROM_PROMPT) {
-    SHEAF__PUT(call->body, ",\"input\":");
+    sheaf__comma(call->body);
+  SHEAF__PUT(call->body, "\"input\":");
     sheaf__put_prompt(given, call->body);
   }
   if (given->request->system.bytes == 0 || has_system) return SHEAF_OK;
   if (sheaf__given_has(given, SHEAF__KEY_INSTRUCTIONS)) return SHEAF_OK;
-  SHEAF__PUT(call->body, ",\"instructions\":");
+  sheaf__comma(call->body);
+  SHEAF__PUT(call->body, "\"instructions\":");
   sheaf_buf_append_string(call->body, given->request->system);
   return SHEAF_OK;
 }
@@ -131,6 +136,7 @@ static int32_t put_plain_content(const sheaf__given *given, const char *key, she
                              "completions take no system text; make it part of the prompt");
   }
   if (given->from != SHEAF__FROM_PROMPT) return SHEAF_OK;
+  sheaf__comma(call->body);
   sheaf_buf_append_text(call->body, key);
   sheaf__put_prompt(given, call->body);
   return SHEAF_OK;
@@ -139,8 +145,8 @@ static int32_t put_plain_content(const sheaf__given *given, const char *key, she
 static int32_t put_content(const sheaf__given *given, sheaf_call *call) {
   switch (call->operation) {
     case SHEAF__OPENAI_RESPONSES: return put_responses_content(given, call);
-    case SHEAF__OPENAI_EMBEDDINGS: return put_plain_content(given, ",\"input\":", call);
-    case SHEAF__OPENAI_COMPLETIONS: return put_plain_content(given, ",\"prompt\":", call);
+    case SHEAF__OPENAI_EMBEDDINGS: return put_plain_content(given, "\"input\":", call);
+    case SHEAF__OPENAI_COMPLETIONS: return put_plain_content(given, "\"prompt\":", call);
     default: break;
   }
   if (given->from == SHEAF__FROM_MESSAGES) return put_chat_messages(given, call);

@@ -7,7 +7,7 @@
  * Three forms:
  *   "text"                                            a prompt
  *   {"prompt" | "messages": ..., any body members}    the short form; other members become params, verbatim
- *   {"input": ..., any body members}                  likewise, but it is the body itself: a whole object of them is made
+ *   {"input": ..., any body members}                  the same, with the content among the params (embeddings)
  *   {"custom_id", "method", "url", "body": {...}}     the OpenAI batch form; the body goes out as it is
  * A known member that is null counts as absent. A known member twice is refused: one of the two would be lost.
  *
@@ -80,11 +80,11 @@ typedef struct reading {
   sheaf_request *request;
   sheaf_parse_error *error;
   const char *keys[MEMBER_COUNT]; /* where each known member was seen; NULL: not */
-  const char *input;              /* the key "input" */
   const char *others_begin;       /* the first run of members that are not known */
   const char *others_end;
   uint32_t other_runs;
   bool in_others;
+  bool has_input;
 } reading;
 
 /* ---- Failing ---- */
@@ -295,7 +295,7 @@ static int32_t read_member(const reading *r, enum member member, sheaf_slice val
 
 /* Notes where the members that are not known lie. Neighbours make one run, which can be borrowed as it stands. */
 static void note_other(reading *r, sheaf_slice key, sheaf_slice value) {
-  if (key.bytes == 5 && memcmp(key.data, "input", 5) == 0) r->input = key.data - 1;
+  if (key.bytes == 5 && memcmp(key.data, "input", 5) == 0) r->has_input = true;
   if (!r->in_others && r->other_runs++ == 0) r->others_begin = key.data - 1;
   r->in_others = true;
   if (r->other_runs == 1) r->others_end = value.data + value.bytes;
@@ -322,32 +322,22 @@ static int32_t read_members(reading *r, sheaf_slice object) {
   return status;
 }
 
-/* Members that belong to a body when the line's own members are the body. */
-static bool is_body_member(enum member member, bool is_whole_body) {
-  if (member == MEMBER_OTHER) return true;
-  return is_whole_body && (member == MEMBER_SYSTEM || member == MEMBER_MAX_TOKENS);
-}
-
-/* Joins the members of the body, verbatim, into scratch: for params without braces, for a body with. */
-static int32_t join_members(const reading *r, sheaf_slice object, bool is_whole_body,
-                            sheaf_slice *joined) {
+/* Joins the members that are not known, verbatim, in scratch. */
+static int32_t join_others(const reading *r, sheaf_slice object, sheaf_slice *joined) {
   sheaf_json_iter iter;
   sheaf_slice key, value;
   int32_t status = need_scratch(r);
   if (status != SHEAF_OK) return status;
   const size_t begin = r->scratch->bytes;
-  if (is_whole_body) sheaf_buf_append(r->scratch, "{", 1);
-  const size_t first = r->scratch->bytes;
-  sheaf_json_iter_init(&iter, object);
-  while (sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK) {
-    if (!is_body_member(member_of(key), is_whole_body)) continue;
-    if (r->scratch->bytes > first) sheaf_buf_append(r->scratch, ",", 1);
+  status = sheaf_json_iter_init(&iter, object);
+  while (status == SHEAF_OK && sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK) {
+    if (member_of(key) != MEMBER_OTHER) continue;
+    if (r->scratch->bytes > begin) sheaf_buf_append(r->scratch, ",", 1);
     sheaf_buf_append(r->scratch, key.data - 1, (size_t)(value.data + value.bytes - key.data) + 1);
   }
-  if (is_whole_body) sheaf_buf_append(r->scratch, "}", 1);
   SHEAF_ASSERT(r->scratch->status == SHEAF_OK); /* all of it was reserved */
   *joined = (sheaf_slice){r->scratch->data + begin, r->scratch->bytes - begin};
-  return SHEAF_OK;
+  return status;
 }
 
 /* A body goes out as it is; what stands beside it would be lost in silence. */
@@ -375,18 +365,13 @@ static int32_t read_object(reading *r, sheaf_slice object) {
   if (r->keys[MEMBER_PROMPT] && r->keys[MEMBER_MESSAGES])
     return fail(r, SHEAF_E_FIELD, known[MEMBER_PROMPT].name, r->keys[MEMBER_PROMPT],
                 "give one of prompt and messages, not both");
-  if (r->keys[MEMBER_PROMPT] || r->keys[MEMBER_MESSAGES]) {
-    if (r->other_runs > 1) return join_members(r, object, false, &request->params);
-    if (r->other_runs == 1)
-      request->params = (sheaf_slice){r->others_begin, (size_t)(r->others_end - r->others_begin)};
-    return SHEAF_OK;
-  }
-  if (!r->input)
+  if (!r->keys[MEMBER_PROMPT] && !r->keys[MEMBER_MESSAGES] && !r->has_input)
     return fail(r, SHEAF_E_FIELD, known[MEMBER_PROMPT].name, object.data,
                 "nothing to ask: give prompt, messages, input or body");
-  request->system = (sheaf_slice){NULL, 0};
-  request->max_tokens = 0;
-  return join_members(r, object, true, &request->body);
+  if (r->other_runs > 1) return join_others(r, object, &request->params);
+  if (r->other_runs == 1)
+    request->params = (sheaf_slice){r->others_begin, (size_t)(r->others_end - r->others_begin)};
+  return SHEAF_OK;
 }
 
 /* ---- The line ---- */

@@ -187,6 +187,7 @@ static int32_t read_header(sheaf_log *log, const uint8_t *file, size_t bytes,
   log->crc = header_crc(file);
   report->created_unix_ms = (int64_t)get_u64(file + 24);
   report->bytes_valid = SHEAF_LOG_HEADER_BYTES;
+  report->bytes_dropped = bytes - SHEAF_LOG_HEADER_BYTES;
   return SHEAF_OK;
 }
 

@@ -17,7 +17,7 @@ typedef struct sheaf_files_options {
   uint32_t struct_bytes;
   uint32_t format;        /* SHEAF_FORMAT_*; AUTO: by the name's ending (.jsonl .ndjson .json -> JSONL, .txt -> TEXT, .csv -> CSV), JSONL for others */
   const char *input;      /* "-": standard input */
-  const char *output;     /* "-": standard output (spooled for order input; never resumable) */
+  const char *output;     /* "-": standard output (spooled for order input; never resumable); NULL: results go nowhere */
   const char *template_text; /* for TEXT and CSV: {name} placeholders, {line} in TEXT; {{ and }} stand for braces; NULL: the line, or the column "prompt" */
   uint32_t order;         /* SHEAF_ORDER_* */
   uint32_t resume;        /* SHEAF_RESUME_*; NEVER keeps an earlier output as OUT.bak */
@@ -41,6 +41,12 @@ SHEAF_API const sheaf_sink *sheaf_files_sink(sheaf_files *files);
 SHEAF_API const sheaf_store *sheaf_files_store(sheaf_files *files); /* NULL when writing to standard output */
 /* The engine told of stored and scanned records. Before the first step. */
 SHEAF_API void sheaf_files_bind(sheaf_files *files, sheaf_engine *engine);
+/* Hands the engine the records of earlier runs that it asked for (a slot may not call the engine). Call before each step; does
+ * nothing when there is nothing to hand over. Since 0.1. */
+SHEAF_API int32_t sheaf_files_pump(sheaf_files *files);
+/* What to wait on when the source answers SHEAF_E_LATER: the input's descriptor; -1 for a regular file, which is always
+ * ready. Since 0.1. */
+SHEAF_API int32_t sheaf_files_input_fd(sheaf_files *files);
 /* Writes out what is buffered. Call before waiting. SHEAF_E_IO: the disk is full or worse; message() tells. */
 SHEAF_API int32_t sheaf_files_flush(sheaf_files *files);
 /* Everything is over: order restored (finished 1) or the file left for a resume (0). */

@@ -1,4 +1,4 @@
-/* places.c: where the line of each row lies, 8 bytes a row, and lists of offsets.
+/* line_map.c: where the line of each row lies, 8 bytes a row, and lists of offsets.
  *
  * The table grows by chunks and never moves them, so growth needs no second copy of what is there. */
 #include "files_int.h"
@@ -7,19 +7,19 @@
 
 /* ---- Index -> place; stored plus one, so that 0 means none ---- */
 
-void sheaf__places_deinit(sheaf__places *places) {
+void sheaf__line_map_deinit(sheaf__line_map *places) {
   for (size_t i = 0; i < places->chunk_count; i++) free(places->chunks[i]);
   free(places->chunks);
-  *places = (sheaf__places){0};
+  *places = (sheaf__line_map){0};
 }
 
-uint64_t sheaf__places_get(const sheaf__places *places, uint64_t index) {
-  uint64_t chunk = index / SHEAF__PLACES_CHUNK;
+uint64_t sheaf__line_map_get(const sheaf__line_map *places, uint64_t index) {
+  uint64_t chunk = index / SHEAF__LINE_MAP_CHUNK;
   if (chunk >= places->chunk_count || places->chunks[chunk] == NULL) return SHEAF__PLACE_NONE;
-  return places->chunks[chunk][index % SHEAF__PLACES_CHUNK] - 1;
+  return places->chunks[chunk][index % SHEAF__LINE_MAP_CHUNK] - 1;
 }
 
-static int32_t reach(sheaf__places *places, uint64_t chunk) {
+static int32_t reach(sheaf__line_map *places, uint64_t chunk) {
   if (chunk < places->chunk_count) return SHEAF_OK;
   if (chunk >= SIZE_MAX / (2 * sizeof *places->chunks)) return SHEAF_E_NOMEM;
   size_t count = (size_t)chunk + (size_t)chunk / 2 + 16;
@@ -31,24 +31,24 @@ static int32_t reach(sheaf__places *places, uint64_t chunk) {
   return SHEAF_OK;
 }
 
-int32_t sheaf__places_set(sheaf__places *places, uint64_t index, uint64_t place) {
-  uint64_t chunk = index / SHEAF__PLACES_CHUNK;
+int32_t sheaf__line_map_set(sheaf__line_map *places, uint64_t index, uint64_t place) {
+  uint64_t chunk = index / SHEAF__LINE_MAP_CHUNK;
   int32_t status = reach(places, chunk);
   if (status != SHEAF_OK) return status;
   if (places->chunks[chunk] == NULL) {
-    places->chunks[chunk] = calloc(SHEAF__PLACES_CHUNK, sizeof **places->chunks);
+    places->chunks[chunk] = calloc(SHEAF__LINE_MAP_CHUNK, sizeof **places->chunks);
     if (places->chunks[chunk] == NULL) return SHEAF_E_NOMEM;
   }
-  uint64_t *entry = &places->chunks[chunk][index % SHEAF__PLACES_CHUNK];
+  uint64_t *entry = &places->chunks[chunk][index % SHEAF__LINE_MAP_CHUNK];
   if (*entry == 0) places->count++;
   *entry = place + 1;
   if (index >= places->end) places->end = index + 1;
   return SHEAF_OK;
 }
 
-void sheaf__places_pass(sheaf__places *places, uint64_t index) {
-  uint64_t chunk = index / SHEAF__PLACES_CHUNK;
-  if (index % SHEAF__PLACES_CHUNK != 0 || chunk == 0 || chunk > places->chunk_count) return;
+void sheaf__line_map_pass(sheaf__line_map *places, uint64_t index) {
+  uint64_t chunk = index / SHEAF__LINE_MAP_CHUNK;
+  if (index % SHEAF__LINE_MAP_CHUNK != 0 || chunk == 0 || chunk > places->chunk_count) return;
   free(places->chunks[chunk - 1]);
   places->chunks[chunk - 1] = NULL;
 }
