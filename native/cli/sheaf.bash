@@ -15,10 +15,12 @@ _sheaf() {
     --retry-failed --limit --dry-run --stream --summary --metrics --quiet --config --api-key-file
     --sim-latency --sim-fault --help"
   local bench_options="--target --input --runs --summary --help"
-  local sim_options="--port --host --seed --latency --fault --rpm --tpm --help"
+  local sim_options="--port --host --key --seed --latency --itl --time-scale --fault --retry-after --rpm
+    --tpm --concurrency --answer --dimensions --help"
 
   case $prev in
     --provider) mapfile -t COMPREPLY < <(compgen -W "openai anthropic gemini ollama sim" -- "$cur"); return ;;
+    --answer) mapfile -t COMPREPLY < <(compgen -W "echo lorem" -- "$cur"); return ;;
     --order) mapfile -t COMPREPLY < <(compgen -W "input completion" -- "$cur"); return ;;
     --concurrency) mapfile -t COMPREPLY < <(compgen -W "auto 8 16 64 256" -- "$cur"); return ;;
     -o | --output | --summary | --metrics | --config | --api-key-file | --input)
@@ -27,7 +29,8 @@ _sheaf() {
       ;;
     --base-url | --model | --system | --template | --rpm | --tpm | --max-retries | --limit | --runs | \
       --attempt-timeout-ms | --deadline-ms | --budget-usd | --target | --port | --host | --seed | \
-      --latency | --fault | --sim-latency | --sim-fault)
+      --latency | --fault | --sim-latency | --sim-fault | --key | --itl | --time-scale | \
+      --retry-after | --dimensions)
       return
       ;;
   esac

@@ -214,7 +214,9 @@ enum {
   SHEAF_RECORD_RUN = 1,   /* a run begins: JSON text */
   SHEAF_RECORD_RANGE = 2, /* first u64, last u64, cost_max_usd_nano i64: may be sent from now on */
   SHEAF_RECORD_VOID = 3,  /* first u64, last u64: these are known not to have been billed, and have no line */
-  SHEAF_RECORD_END = 4    /* the run ended in order */
+  SHEAF_RECORD_END = 4,   /* the run ended in order */
+  SHEAF_RECORD_JOB_FIRST = 16, /* of flights of many rows: u64 flight, then the lane's own */
+  SHEAF_RECORD_JOB_LAST = 63
 };
 
 typedef struct sheaf_record {

@@ -136,7 +136,7 @@ static void take_fields(sheaf_engine *engine, const sheaf_request *request, shea
   row->source_ref = request->source_ref;
   row->user = request->user;
   row->line = request->line;
-  row->lane = SHEAF_LANE_LIVE;
+  row->lane = (uint8_t)(engine->lanes[request->lane & 3] ? request->lane : SHEAF_LANE_LIVE);
   row->queue_us = UINT32_MAX;
   row->item.enqueued_ns = engine->now_ns;
   row->item.klass = sheaf__queue_class_of(request->priority);
@@ -197,6 +197,11 @@ static int32_t enqueue_new(sheaf_engine *engine, sheaf__row *row) {
 int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t *index, sheaf_parse_error *error,
                      bool ask_source) {
   sheaf_request request;
+  if (engine->held.count && sheaf__ranges_hold(&engine->held, engine->next_index)) {
+    if (index != NULL) *index = engine->next_index;
+    engine->next_index++; /* a job of an earlier run holds it */
+    return SHEAF_OK;
+  }
   int32_t status = with_defaults(engine, given, &request);
   if (status) return status;
   int forms = (request.prompt.bytes > 0) + (request.messages.bytes > 0) + (request.body.bytes > 0) +
@@ -234,6 +239,13 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   if (index != NULL) *index = engine->next_index;
   take_fields(engine, &request, row);
   if (meets_unknown(engine, row)) return SHEAF_OK;
+  const sheaf__lane *lane = engine->lanes[row->lane];
+  if (lane != NULL) { /* the lane keeps what it needs of the row; its memory is free again */
+    status = sheaf__flight_join(engine, lane, row);
+    if (status) engine->next_index--, engine->stats.admitted--;
+    sheaf__row_release(engine, row);
+    return status;
+  }
   if (route_stopped(engine, &engine->routes[row->route])) {
     row->flags |= SHEAF__ROW_UNSENT;
     row->state = SHEAF__AT_FLIGHT;
@@ -262,4 +274,44 @@ int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
   sheaf__complete(engine, row, SHEAF_CLASS_INVALID_REQUEST,
                   error != NULL && error->message ? error->message : "the request is not valid");
   return SHEAF_OK;
+}
+
+/* A row that left with a flight comes back as itself: same index, no new admission. */
+int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *given, uint64_t index) {
+  sheaf_request request;
+  sheaf__row *row;
+  int32_t status = with_defaults(engine, given, &request);
+  if (status == SHEAF_OK) status = sheaf__row_take(engine, &row);
+  if (status) return status;
+  uint64_t next = engine->next_index;
+  engine->next_index = index; /* generated ids follow the index */
+  sheaf_buf text = text_borrow(engine, row);
+  status = build(engine, &request, row, &text, NULL);
+  if (status == SHEAF_OK) status = finish_text(engine, &request, row, &text);
+  text_return(row, &text);
+  if (status == SHEAF_OK) {
+    take_fields(engine, &request, row);
+    engine->stats.admitted--;
+    row->lane = SHEAF_LANE_LIVE;
+    status = enqueue_new(engine, row);
+  }
+  engine->next_index = next;
+  if (status) sheaf__row_release(engine, row);
+  return status;
+}
+
+/* A row for a result whose request is long gone: its id is all that is left of it. */
+int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row, const sheaf__lane_action *action) {
+  sheaf_request request = SHEAF_REQUEST_INIT;
+  request.custom_id = action->custom_id;
+  uint64_t next = engine->next_index;
+  engine->next_index = action->index;
+  sheaf_buf text = text_borrow(engine, row);
+  int32_t status = finish_text(engine, &request, row, &text);
+  text_return(row, &text);
+  engine->next_index = next;
+  row->index = action->index;
+  row->source_ref = action->source_ref;
+  row->item.enqueued_ns = engine->now_ns;
+  return status;
 }

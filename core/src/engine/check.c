@@ -35,6 +35,7 @@ uint32_t sheaf__engine_check(const sheaf_engine *engine) {
   if (queued != engine->rows_queued || waiting != engine->rows_waiting || flying != engine->rows_flying || done != engine->rows_done) return 7;
   if (queued + waiting + flying + done != engine->rows_inside) return 8;
   if (engine->rows_inside + engine->rows_free_count != engine->rows_made) return 9;
+  for (const sheaf__flight *f = engine->flights; f != NULL; f = f->next) timed += f->timer.at != 0;
   if (timed != engine->timers.count) return 10;
   uint64_t out = 0, in_flight = 0;
   int64_t reserved = 0;
@@ -53,6 +54,6 @@ uint32_t sheaf__engine_check(const sheaf_engine *engine) {
   if (out != engine->calls_out || in_flight != out) return 13;
   if (reserved != engine->reserved_usd_nano) return 14;
   uint64_t finished = engine->stats.succeeded + engine->stats.failed + engine->stats.not_attempted;
-  if (finished + queued + waiting + flying != engine->stats.admitted) return 15;
+  if (finished + queued + waiting + flying + engine->rows_held != engine->stats.admitted) return 15;
   return 0;
 }

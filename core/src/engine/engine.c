@@ -74,6 +74,7 @@ void sheaf_engine_free(sheaf_engine *engine) {
   if (engine == NULL) return;
   SHEAF_ASSERT(engine->magic == SHEAF__ENGINE_MAGIC && !engine->inside);
   sheaf_allocator allocator = engine->allocator;
+  sheaf__flights_deinit(engine);
   sheaf__slots_deinit(engine);
   sheaf__places_deinit(engine);
   sheaf__records_deinit(engine);
@@ -263,6 +264,7 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms) 
   sheaf__tally_time(engine);
   if (engine->recorded_count) sheaf__settle(engine);
   sheaf__timers_run(engine);
+  if (engine->flights != NULL) sheaf__flights_run(engine);
   if (!engine->run_late && engine->run_deadline_ns <= engine->now_ns) {
     engine->run_late = true;
     sheaf__notice(engine, SHEAF_NOTICE_RUN_DEADLINE, 0, 0);
@@ -298,5 +300,5 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
 
 bool sheaf_engine_is_idle(const sheaf_engine *engine) {
   return engine->input_ended && engine->events.count == 0 && engine->shown == NULL && engine->rows_inside == 0 &&
-         engine->calls_out == 0 && !engine->recovering;
+         engine->calls_out == 0 && !engine->recovering && (engine->flights == NULL || engine->draining);
 }

@@ -45,6 +45,7 @@ enum { /* where a row is */
 };
 
 typedef struct sheaf__call sheaf__call;
+typedef struct sheaf__flight sheaf__flight;
 
 /* One request inside the engine. Its text is one block: body, then custom_id, metadata. */
 typedef struct sheaf__row {
@@ -102,7 +103,7 @@ typedef struct sheaf__history {
 struct sheaf__call {
   sheaf_exchange exchange;     /* what the transport sees; exchange.id == 0: free */
   sheaf__row *row;             /* live lane */
-  struct sheaf__flight *flight;/* other lanes */
+  sheaf__flight *flight;       /* other lanes */
   uint32_t slot;
   uint32_t seat;
   uint32_t flight_tag;
@@ -182,6 +183,30 @@ typedef struct sheaf__path {
   char **urls;                 /* one per place; NULL until used */
   uint32_t *url_bytes;
 } sheaf__path;
+
+/* A flight of a lane of many rows. Its members are in the lane's own state. */
+struct sheaf__flight {
+  sheaf__flight *next;
+  const sheaf__lane *lane;
+  void *state;
+  uint64_t id;
+  uint32_t route;
+  uint32_t members;
+  bool ready;                  /* full, or of an earlier run: nobody joins any more */
+  bool begun;
+  bool wants_exchange;         /* action waits for the gate, then for its reply */
+  bool stuck;                  /* action could not be carried out for lack of memory: again at the next step */
+  uint32_t tag;                /* of the record or timer it waits for */
+  uint32_t record_type;
+  uint64_t ticket;             /* of the record it waits for; 0: none */
+  sheaf_buf record;
+  sheaf__heap_node timer;
+  sheaf__lane_action action;
+};
+
+#define SHEAF__TIMER_FLIGHT 1u          /* tag of a flight's node in the heap of timers; rows have 0 */
+#define SHEAF__FLIGHT_RECORD UINT32_MAX /* an APPEND entry whose record stands in its flight */
+#define SHEAF__FLIGHT_RESULTS_MAX 256   /* results of flights that may wait to be taken */
 
 typedef struct sheaf__event_entry {
   uint32_t kind;
@@ -317,7 +342,11 @@ struct sheaf_engine {
 
   /* other lanes */
   const sheaf__lane *lanes[4];
-  struct sheaf__flight *flights;
+  sheaf__flight *flights;
+  uint32_t flight_count;
+  uint64_t flight_seq;
+  uint64_t rows_held;          /* members of flights: outside of the engine's memory, not over */
+  sheaf__ranges held;          /* indexes that flights of earlier runs hold */
 
   /* statistics */
   sheaf_stats stats;
@@ -376,6 +405,8 @@ void sheaf__slots_deinit(sheaf_engine *engine);
 /* admit.c */
 int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *request, uint64_t *index, sheaf_parse_error *error,
                      bool ask_source);
+int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *request, uint64_t index);
+int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row, const sheaf__lane_action *action);
 int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request, const sheaf_parse_error *error);
 
 /* Times of a row that came before the first step are of the first step. */
@@ -384,6 +415,17 @@ void sheaf__restamp(sheaf_engine *engine, sheaf__row *row);
 /* engine.c */
 void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms);
 void sheaf__call_unsent(sheaf_engine *engine, sheaf__call *call);
+
+/* flights.c: lanes of many rows */
+int32_t sheaf__engine_set_lane(sheaf_engine *engine, const sheaf__lane *lane); /* before the first step */
+int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__lane *lane, const sheaf__row *row);
+int32_t sheaf__flights_run(sheaf_engine *engine);
+void sheaf__flight_timer(sheaf_engine *engine, sheaf__heap_node *node);
+int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *flight, sheaf__call *call);
+void sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call);
+void sheaf__flight_reply(sheaf_engine *engine, sheaf__call *call);
+int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice payload);
+void sheaf__flights_deinit(sheaf_engine *engine);
 
 /* launch.c */
 int32_t sheaf__launch(sheaf_engine *engine);
@@ -406,6 +448,7 @@ void sheaf__stream_free(sheaf_engine *engine, sheaf__call *call);
 /* records.c */
 int32_t sheaf__records_cover(sheaf_engine *engine);
 void sheaf__records_void(sheaf_engine *engine, const sheaf__row *row);
+int32_t sheaf__ranges_add(sheaf_engine *engine, sheaf__ranges *ranges, uint64_t first, uint64_t last);
 bool sheaf__ranges_hold(const sheaf__ranges *ranges, uint64_t index);
 void sheaf__records_deinit(sheaf_engine *engine);
 

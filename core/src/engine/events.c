@@ -100,6 +100,19 @@ int32_t sheaf_engine_next_event(sheaf_engine *engine, sheaf_event *event) {
 
 static int32_t show_records(sheaf_engine *engine, const sheaf__action_entry *entry, sheaf_action *action) {
   const sheaf_allocator *a = &engine->allocator;
+  action->kind = SHEAF_ACTION_APPEND;
+  action->ticket = entry->id;
+  if (entry->slot == SHEAF__FLIGHT_RECORD) {
+    int32_t room = sheaf__grow(a, &engine->shown_records, &engine->shown_capacity, 1, sizeof(sheaf_record), UINT32_MAX);
+    if (room) return room;
+    const sheaf__flight *f = engine->flights;
+    while (f != NULL && f->ticket != entry->id) f = f->next;
+    SHEAF_ASSERT(f != NULL); /* a flight waits for its record and does not end before */
+    engine->shown_records[0] = (sheaf_record){.type = f->record_type, .payload = sheaf_buf_slice(&f->record)};
+    action->records = engine->shown_records;
+    action->record_count = 1;
+    return SHEAF_OK;
+  }
   int32_t status = sheaf__grow(a, &engine->shown_records, &engine->shown_capacity, entry->count, sizeof(sheaf_record), UINT32_MAX);
   if (status == SHEAF_OK)
     status = sheaf__grow(a, &engine->shown_payloads, &engine->shown_payload_capacity, entry->count, SHEAF_RANGE_BYTES, UINT32_MAX);
@@ -109,8 +122,6 @@ static int32_t show_records(sheaf_engine *engine, const sheaf__action_entry *ent
     engine->shown_records[i] = (sheaf_record){
         .type = entry->slot, .payload = {(const char *)engine->shown_payloads[i], SHEAF_RANGE_BYTES}};
   }
-  action->kind = SHEAF_ACTION_APPEND;
-  action->ticket = entry->id;
   action->records = engine->shown_records;
   action->record_count = entry->count;
   return SHEAF_OK;

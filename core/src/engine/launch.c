@@ -185,6 +185,39 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
   return start(engine, route, row, choice.seat, &cost, bound);
 }
 
+/* An exchange of a flight: the same gate, reserved as one request without tokens of its own. */
+static int32_t launch_flight(sheaf_engine *engine, sheaf__flight *f) {
+  const sheaf__cost cost = {0, 0};
+  const sheaf__route *route = &engine->routes[f->route];
+  sheaf__row nobody = {.attempts = 0};
+  seat_choice choice = choose_seat(engine, route, &nobody, &cost);
+  if (!choice.found) {
+    engine->next_start_all_ns = sheaf__min_u64(engine->next_start_all_ns, choice.wait_until_ns);
+    return SHEAF_E_EMPTY;
+  }
+  sheaf__call *call;
+  int32_t status = start_reserve(engine);
+  if (status == SHEAF_OK) status = sheaf__call_take(engine, &call);
+  if (status) return status;
+  call->seat = choice.seat;
+  status = sheaf__flight_call(engine, f, call);
+  if (status) {
+    sheaf__call_release(engine, call);
+    return status;
+  }
+  sheaf__seat *seat = &engine->seats[call->seat];
+  call->cost = cost;
+  call->started_ns = engine->now_ns;
+  call->reserved_usd_nano = 0;
+  call->out = true;
+  sheaf__pool_take(&engine->pools[seat->pool], &cost, call->exchange.id, engine->now_ns);
+  sheaf__concurrency_on_start(&seat->concurrency, engine->now_ns);
+  sheaf__breaker_on_start(&seat->breaker, call->exchange.id, call->exchange.timeout_ns, engine->now_ns);
+  engine->calls_out++;
+  engine->launched[engine->launched_count++] = call->slot;
+  return SHEAF_OK;
+}
+
 static void hand_out(sheaf_engine *engine) {
   if (engine->fresh_count) sheaf__records_cover(engine);
   for (uint32_t i = 0; i < engine->launched_count; i++) {
@@ -216,6 +249,10 @@ int32_t sheaf__launch(sheaf_engine *engine) {
       if (status < SHEAF_E_END) break;
     }
   }
+  engine->next_start_all_ns = SHEAF_NEVER;
+  for (sheaf__flight *f = engine->flights; f != NULL && status >= SHEAF_E_LATER; f = f->next)
+    if (f->wants_exchange) status = launch_flight(engine, f);
+  look_again = engine->next_start_all_ns;
   hand_out(engine);
   for (uint32_t i = 0; i < engine->route_count; i++)
     if (engine->routes[i].queue.count && engine->routes[i].blocked_until_ns)

@@ -68,8 +68,7 @@ bool sheaf__ranges_hold(const sheaf__ranges *r, uint64_t index) {
   return at < r->count && r->items[at].first <= index;
 }
 
-static int32_t ranges_add(sheaf_engine *engine, uint64_t first, uint64_t last) {
-  sheaf__ranges *r = &engine->unknown;
+int32_t sheaf__ranges_add(sheaf_engine *engine, sheaf__ranges *r, uint64_t first, uint64_t last) {
   uint32_t at = first_at_or_after(r, first ? first - 1 : 0), end = at;
   while (end < r->count && r->items[end].first <= sheaf__add_sat(last, 1)) {
     first = sheaf__min_u64(first, r->items[end].first);
@@ -120,10 +119,13 @@ int32_t sheaf_engine_on_scanned(sheaf_engine *engine, const sheaf_record *record
   for (uint32_t i = 0; i < count; i++) {
     sheaf_range range;
     int32_t status = SHEAF_OK;
+    if (records[i].type >= SHEAF_RECORD_JOB_FIRST && records[i].type <= SHEAF_RECORD_JOB_LAST)
+      status = sheaf__flight_record(engine, records[i].type, records[i].payload);
+    if (status) return status;
     if (records[i].type != SHEAF_RECORD_RANGE && records[i].type != SHEAF_RECORD_VOID) continue;
     status = sheaf_range_read(records[i].payload, &range);
     if (status || range.last < range.first || range.last - range.first >= SHEAF__RANGE_ROWS_MAX) return SHEAF_E_CORRUPT;
-    if (records[i].type == SHEAF_RECORD_RANGE) status = ranges_add(engine, range.first, range.last);
+    if (records[i].type == SHEAF_RECORD_RANGE) status = sheaf__ranges_add(engine, &engine->unknown, range.first, range.last);
     for (uint64_t k = range.first; records[i].type == SHEAF_RECORD_VOID && status == SHEAF_OK && k <= range.last; k++)
       status = ranges_cut(engine, k);
     if (status) return status;

@@ -83,6 +83,10 @@ void sheaf__timers_run(sheaf_engine *engine) {
     sheaf__heap_node *node = sheaf__heap_peek(&engine->timers);
     if (node == NULL || node->key > engine->now_ns) return;
     sheaf__heap_pop(&engine->timers);
+    if (node->tag == SHEAF__TIMER_FLIGHT) {
+      sheaf__flight_timer(engine, node);
+      continue;
+    }
     sheaf__row *row = (sheaf__row *)(void *)((char *)node - offsetof(sheaf__row, timer));
     uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
     if (deadline <= engine->now_ns) {
@@ -103,10 +107,14 @@ void sheaf__timers_run(sheaf_engine *engine) {
 
 static sheaf_slice text_slice(const sheaf_buf *buf) { return (sheaf_slice){buf->data, buf->bytes}; }
 
+static const sheaf_provider *provider_of(const sheaf_engine *engine, const sheaf__call *call) {
+  return engine->routes[call->row ? call->row->route : call->flight->route].provider;
+}
+
 static sheaf_reply reply_of(const sheaf_engine *engine, const sheaf__call *call) {
   return (sheaf_reply){.struct_bytes = sizeof(sheaf_reply),
                        .http_status = call->http_status,
-                       .operation = call->row->operation,
+                       .operation = call->row ? call->row->operation : 0,
                        .stream = call->streaming != NULL,
                        .headers = text_slice(&call->headers),
                        .body = text_slice(&call->body),
@@ -169,9 +177,10 @@ static void read_reply(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d
     read_stream_end(engine, call, d);
     return;
   }
-  const sheaf_provider *provider = engine->routes[call->row->route].provider;
+  const sheaf_provider *provider = provider_of(engine, call);
   int32_t status = SHEAF_OK;
-  if (good) status = provider->decode(provider, &reply, &call->scratch, d);
+  if (good && call->row == NULL) d->billing = SHEAF_BILLING_BILLED; /* a flight's reply: its lane reads it */
+  else if (good) status = provider->decode(provider, &reply, &call->scratch, d);
   else if (provider->classify != NULL) status = provider->classify(provider, &reply, &call->scratch, d);
   else sheaf_classify_common(&reply, &call->scratch, d);
   if (status == SHEAF_OK) status = call->scratch.status;
@@ -210,14 +219,14 @@ static void on_head(sheaf_engine *engine, sheaf__call *call) {
   call->head_ns = engine->now_ns;
   sheaf_limit limits[SHEAF_LIMITS_MAX];
   uint32_t count = 0;
-  const sheaf_provider *provider = engine->routes[call->row->route].provider;
+  const sheaf_provider *provider = provider_of(engine, call);
   if (provider->read_limits != NULL && call->headers.bytes) {
     sheaf_reply reply = reply_of(engine, call);
     count = provider->read_limits(provider, &reply, limits);
   }
   bool good = call->http_status >= 200 && call->http_status < 300;
   sheaf__pool_on_head(&engine->pools[seat->pool], &call->cost, call->exchange.id, good, limits, count, engine->now_ns);
-  if (!good || !call->exchange.stream || provider->event == NULL) return;
+  if (!good || !call->exchange.stream || provider->event == NULL || call->row == NULL) return;
   sheaf_slice type = sheaf_header_find(text_slice(&call->headers), "content-type");
   bool plain = contains(type, "application/json"); /* a server that ignored `stream`: read as one reply */
   if (!plain) sheaf__stream_begin(engine, call);
@@ -257,8 +266,8 @@ static void steer(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *
   uint64_t now = engine->now_ns;
   sheaf__seat *seat = &engine->seats[call->seat];
   sheaf__pool *pool = &engine->pools[seat->pool];
-  sheaf__row *row = call->row;
-  bool clean = d->error_class == SHEAF_CLASS_NONE && row->attempts == 1;
+  const sheaf__row *row = call->row;
+  bool clean = d->error_class == SHEAF_CLASS_NONE && (row == NULL || row->attempts == 1);
   sheaf__concurrency_on_end(&seat->concurrency, clean, call->started_ns, now);
   if (sheaf__breaker_on_end(&seat->breaker, call->exchange.id, breaker_outcome(d), now)) {
     bool open = seat->breaker.state == SHEAF__BREAKER_OPEN;
@@ -271,7 +280,7 @@ static void steer(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *
   bool about_load = d->error_class == SHEAF_CLASS_OVERLOADED ||
                     (d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope == SHEAF_SCOPE_CONCURRENCY);
   if (about_rate || d->error_class == SHEAF_CLASS_OVERLOADED) {
-    uint64_t until = sheaf__pool_on_refusal(pool, d->retry_after_ns, about_rate, row->index, row->attempts, now);
+    uint64_t until = sheaf__pool_on_refusal(pool, d->retry_after_ns, about_rate, row ? row->index : call->flight->id, row ? row->attempts : 0, now);
     if (until > now + 5 * SHEAF__SECOND) sheaf__notice(engine, SHEAF_NOTICE_PAUSED, seat->place, until - now);
   }
   if (about_load) sheaf__concurrency_cut(&seat->concurrency, now);
@@ -390,6 +399,25 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   sheaf__requeue(engine, row, next.wait_ns);
 }
 
+/* A flight's exchange ended: the controllers hear of it as of any other, then the lane. */
+static void end_flight_call(sheaf_engine *engine, sheaf__call *call) {
+  sheaf__pool *pool = &engine->pools[engine->seats[call->seat].pool];
+  sheaf_decoded *d = &call->decoded;
+  call->ended_ns = engine->now_ns;
+  if (call->over_limit) call->end.end = SHEAF_END_TOO_LARGE;
+  sheaf__flight_chunk(engine, call);
+  if (call->end.end == SHEAF_END_OK) read_reply(engine, call, d);
+  else read_failure(engine, call, d);
+  if (!call->head_seen) sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
+  sheaf__pool_settle(pool, &call->cost, d->billing, &d->usage, 0, engine->now_ns);
+  call->out = false;
+  engine->calls_out--;
+  steer(engine, call, d);
+  sheaf__flight_reply(engine, call);
+  sheaf__call_release(engine, call);
+  engine->launch_due = true;
+}
+
 void sheaf__stopped_routes(sheaf_engine *engine) {
   for (uint32_t i = 0; engine->stop_class && i < engine->route_count; i++)
     if (engine->routes[i].queue.count && route_is_stopped(engine, &engine->routes[i]))
@@ -417,8 +445,11 @@ int32_t sheaf__settle(sheaf_engine *engine) {
     call->recorded = false;
     if (call->has_head && !call->head_seen) on_head(engine, call);
     if (call->has_data && call->streaming != NULL) sheaf__stream_feed(engine, call, false);
+    if (call->has_data && call->flight != NULL) sheaf__flight_chunk(engine, call);
     call->has_data = false;
-    if (call->has_end) end_call(engine, call);
+    if (!call->has_end) continue;
+    if (call->flight != NULL) end_flight_call(engine, call);
+    else end_call(engine, call);
   }
   engine->recorded_count = 0;
   if (engine->stop_class) sheaf__stopped_routes(engine);

@@ -41,21 +41,23 @@ enum {
   SHEAF__WANT_TIMER = 3,
   SHEAF__WANT_REQUEUE = 4,  /* a row goes back to the queue, for `lane` */
   SHEAF__ROW_DONE = 5,      /* a row ended; decoded says how */
-  SHEAF__FLIGHT_OVER = 6    /* the flight has no members left and wants nothing more */
+  SHEAF__FLIGHT_OVER = 6,   /* the flight has no members left and wants nothing more */
+  SHEAF__HOLDS = 7          /* recovering: the rows index..index_last are its members */
 };
 
 typedef struct sheaf__lane_action {
   uint32_t kind;
   uint32_t tag;          /* handed back with the input that answers */
   uint64_t at_ns;        /* TIMER */
-  uint64_t index;        /* ROW_DONE, REQUEUE */
+  uint64_t index;        /* ROW_DONE, REQUEUE, HOLDS */
+  uint64_t index_last;   /* HOLDS */
   uint64_t source_ref;   /* REQUEUE: the source rereads the row */
   uint32_t lane;         /* REQUEUE: SHEAF_LANE_* */
   uint32_t record_type;  /* STORE */
   sheaf_slice record;    /* STORE: lives until the next call on the lane */
   const char *method;    /* EXCHANGE */
   sheaf_slice path;      /* EXCHANGE: joined to the endpoint's base URL */
-  sheaf_slice body;      /* EXCHANGE: lives until its reply */
+  sheaf_slice body;      /* EXCHANGE: lives until its reply. ROW_DONE: the row's own reply, lives until the next call */
   bool stream_reply;     /* EXCHANGE: hand the reply over in CHUNKs */
   sheaf_decoded decoded; /* ROW_DONE */
   sheaf_slice custom_id; /* ROW_DONE */

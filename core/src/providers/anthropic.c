@@ -1,7 +1,7 @@
 /* anthropic.c: Anthropic's Messages API (version 2023-06-01).
  *
- * Outline: build; usage; decode; events; limits; tool calls; the entry. Usage differs from everyone else's: input_tokens
- * excludes what the cache served or took, so the total is a sum. */
+ * Outline: build; usage; decode; events; limits; tool calls; the entry. Usage differs from everyone
+ * else's: input_tokens excludes what the cache served or took, so the total is a sum. */
 #include "base/mem.h"
 #include "providers/decoding.h"
 #include "providers/limits.h"
@@ -12,7 +12,8 @@
 
 /* ---- Build ---- */
 
-/* User and assistant messages. OpenAI's text parts are Anthropic's text blocks, so content goes out as it is. */
+/* User and assistant messages. OpenAI's text parts are Anthropic's text blocks, so content goes out
+ * as it is. */
 static int32_t put_messages(const sheaf__given *given, sheaf_call *call, bool *has_system) {
   sheaf_buf *body = call->body;
   sheaf_json_iter iter;
@@ -98,8 +99,8 @@ static int32_t build_call(const sheaf_provider *provider, const sheaf_build *bui
   put_path(build, call->path);
   sheaf_buf *body = call->body;
   sheaf_buf_reserve(body, request->prompt.bytes + request->messages.bytes + request->body.bytes +
-                              request->system.bytes + request->params.bytes +
-                              request->model.bytes + 192);
+                              request->system.bytes + request->params.bytes + request->model.bytes +
+                              192);
   SHEAF__PUT(body, "{");
   sheaf__put_model(&given, body);
   put_cap(&given, call);
@@ -125,7 +126,8 @@ static void replace(int64_t *count, sheaf_slice value) {
   if (told != SHEAF_ABSENT) *count = told;
 }
 
-/* What is told replaces what was known (message_delta is cumulative), what is null or missing leaves it. */
+/* What is told replaces what was known (message_delta is cumulative), what is null or missing
+ * leaves it. */
 static void read_usage(sheaf_slice object, sheaf_usage *usage) {
   sheaf_json_iter iter;
   sheaf_slice key, value;
@@ -152,7 +154,8 @@ static void read_usage(sheaf_slice object, sheaf_usage *usage) {
     }
   }
   if (plain == SHEAF_ABSENT) return;
-  usage->input_total = sheaf__count_sum(sheaf__count_sum(plain, usage->cache_read), usage->cache_write);
+  usage->input_total =
+      sheaf__count_sum(sheaf__count_sum(plain, usage->cache_read), usage->cache_write);
 }
 
 /* ---- Decode ---- */
@@ -218,6 +221,15 @@ static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, 
   return scratch->status;
 }
 
+/* A proxy may have taken the request-id header away; the body repeats it. */
+static void keep_body_id(sheaf__reading *reading, sheaf_slice body) {
+  static const char *const paths[] = {"request_id"};
+  sheaf_slice id;
+  if (sheaf_json_pick(sheaf__document(body), paths, 1, &id, NULL, NULL) != SHEAF_OK) return;
+  sheaf_slice kept = sheaf__keep(reading, sheaf_json_inside(id), SHEAF__WORD_BYTES_MAX);
+  reading->out->request_id = kept;
+}
+
 static int32_t classify(const sheaf_provider *provider, const sheaf_reply *reply,
                         sheaf_buf *scratch, sheaf_decoded *decoded) {
   (void)provider;
@@ -225,6 +237,7 @@ static int32_t classify(const sheaf_provider *provider, const sheaf_reply *reply
   sheaf__fault fault;
   sheaf_decoded_init(decoded);
   sheaf__classify(&reading, reply, &fault);
+  if (decoded->request_id.bytes == 0) keep_body_id(&reading, reply->body);
   return scratch->status;
 }
 
@@ -254,12 +267,9 @@ static int32_t on_event(const sheaf_provider *provider, sheaf_slice event, sheaf
   (void)provider, (void)event; /* the type in the JSON says the same */
   enum { TYPE, DELTA, USAGE, BLOCK_TEXT, MODEL, START_USAGE, ERROR, COUNT };
   static const char *const paths[COUNT] = {
-      [TYPE] = "type",
-      [DELTA] = "delta",
-      [USAGE] = "usage",
-      [BLOCK_TEXT] = "content_block.text",
-      [MODEL] = "message.model",
-      [START_USAGE] = "message.usage",
+      [TYPE] = "type",           [DELTA] = "delta",
+      [USAGE] = "usage",         [BLOCK_TEXT] = "content_block.text",
+      [MODEL] = "message.model", [START_USAGE] = "message.usage",
       [ERROR] = "error",
   };
   sheaf_slice values[COUNT];
@@ -280,7 +290,8 @@ static int32_t on_event(const sheaf_provider *provider, sheaf_slice event, sheaf
   } else if (sheaf_json_equals(type, "message_stop")) {
     stream->terminal = true;
     stream->finished = true;
-    if (stream->so_far.error_class == SHEAF_CLASS_NONE) stream->so_far.billing = SHEAF_BILLING_BILLED;
+    if (stream->so_far.error_class == SHEAF_CLASS_NONE)
+      stream->so_far.billing = SHEAF_BILLING_BILLED;
   } else if (sheaf_json_equals(type, "error") || sheaf__is_error(values[ERROR])) {
     sheaf__fault fault = {0};
     sheaf__fault_from(&fault, values[ERROR], sheaf__document(data));
@@ -301,7 +312,8 @@ static uint32_t read_limits(const sheaf_provider *provider, const sheaf_reply *r
       {"tokens", SHEAF_RESOURCE_TOKENS},
   };
   uint32_t count = sheaf__read_limits(reply, "anthropic-ratelimit-", true, names, 4, limits);
-  /* "tokens" repeats the tightest of the finer limits: beside one of those it is no limit of its own. */
+  /* "tokens" repeats the tightest of the finer limits: beside one of those it is no limit of its
+   * own. */
   bool is_finer = false;
   for (uint32_t i = 0; i < count; i++) {
     if (limits[i].resource == SHEAF_RESOURCE_INPUT_TOKENS) is_finer = true;

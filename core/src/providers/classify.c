@@ -1,8 +1,9 @@
 /* classify.c: what an error means: its class, whom it concerns, and what it cost.
  *
- * Outline: reading a fault from a body of any known shape; words (codes and types of all providers); texts (for
- * providers that have no code for it); statuses; settling. The rules are protocols 8.2; billing follows
- * algorithms 7: a status is a verdict, but a timeout of the server's may hide work that was done. */
+ * Outline: reading a fault from a body of any known shape; words (codes and types of all
+ * providers); texts (for providers that have no code for it); statuses; settling. The rules are
+ * protocols 8.2; billing follows algorithms 7: a status is a verdict, but a timeout of the server's
+ * may hide work that was done. */
 #include "providers/decoding.h"
 
 #include "base/mem.h"
@@ -105,7 +106,8 @@ bool sheaf__fault_read(sheaf__fault *fault, sheaf_slice body) {
   sheaf_slice root = body;
   sheaf_json_iter iter;
   sheaf_slice key;
-  if (sheaf_json_kind(root) == SHEAF_JSON_ARRAY) { /* Gemini wraps an error in an array of one now and then */
+  if (sheaf_json_kind(root) ==
+      SHEAF_JSON_ARRAY) { /* Gemini wraps an error in an array of one now and then */
     if (sheaf_json_iter_init(&iter, root) != SHEAF_OK) return true;
     if (sheaf_json_iter_next(&iter, &key, &root) != SHEAF_OK) return true;
   }
@@ -119,7 +121,8 @@ bool sheaf__fault_read(sheaf__fault *fault, sheaf_slice body) {
 
 /* ---- Words ---- */
 
-/* A weak word only decides where no status does: servers put "api_error" and the like on anything. */
+/* A weak word only decides where no status does: servers put "api_error" and the like on anything.
+ */
 typedef struct error_word {
   const char *word;
   uint32_t error_class;
@@ -187,7 +190,8 @@ static uint32_t word_class(sheaf_slice word, bool weak_counts) {
   return ends_with(word, "_spend_limit_exceeded") ? SHEAF_CLASS_QUOTA : SHEAF_CLASS_NONE;
 }
 
-/* The finest word that says something; but quota in any of them wins, for a retry then only costs time. */
+/* The finest word that says something; but quota in any of them wins, for a retry then only costs
+ * time. */
 static uint32_t class_by_words(const sheaf__fault *fault) {
   const sheaf_slice said[] = {fault->detail, fault->code, fault->type};
   uint32_t found = SHEAF_CLASS_NONE;
@@ -203,9 +207,14 @@ static uint32_t class_by_words(const sheaf__fault *fault) {
 
 static bool says_context_length(sheaf_slice message) {
   static const char *const texts[] = {
-      "context length",    "prompt is too long",   "input is too long",
-      "exceed context limit",      "context size",         "context window",
-      "exceed_context_size_error", "context_length_exceeded",
+      "context length",
+      "prompt is too long",
+      "input is too long",
+      "exceed context limit",
+      "context size",
+      "context window",
+      "exceed_context_size_error",
+      "context_length_exceeded",
   };
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     if (sheaf__contains_nocase(message, texts[i])) return true;
@@ -257,7 +266,8 @@ static uint32_t class_by_status(uint32_t status) {
 
 uint32_t sheaf__fault_class(const sheaf__fault *fault) {
   uint32_t by_text = class_by_text(fault);
-  /* A spend limit told in prose comes under invalid_request_error (Anthropic) or a rate limit's word. */
+  /* A spend limit told in prose comes under invalid_request_error (Anthropic) or a rate limit's
+   * word. */
   if (by_text == SHEAF_CLASS_QUOTA) return by_text;
   uint32_t by_words = class_by_words(fault);
   bool is_vague = by_words == SHEAF_CLASS_NONE || by_words == SHEAF_CLASS_INVALID_REQUEST;

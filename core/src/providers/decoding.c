@@ -1,8 +1,8 @@
 /* decoding.c: what the readers of replies share, classes apart (classify.c).
  *
- * Outline: searching; keeping strings (with the one rule that makes it safe: when scratch moves, the slices of
- * decoded that point into it move along); excerpts; joining text; headers; counts; streams; tool calls of
- * results. */
+ * Outline: searching; keeping strings (with the one rule that makes it safe: when scratch moves,
+ * the slices of decoded that point into it move along); excerpts; joining text; headers; counts;
+ * streams; tool calls of results. */
 #include "providers/decoding.h"
 
 #include "base/mem.h"
@@ -10,7 +10,9 @@
 
 /* ---- Searching ---- */
 
-static char lower_of(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c; }
+static char lower_of(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
 
 bool sheaf__contains_nocase(sheaf_slice text, const char *lower) {
   size_t bytes = strlen(lower);
@@ -23,7 +25,8 @@ bool sheaf__contains_nocase(sheaf_slice text, const char *lower) {
 }
 
 sheaf_slice sheaf__document(sheaf_slice body) {
-  if (body.bytes >= 3 && memcmp(body.data, "\xEF\xBB\xBF", 3) == 0) body = sheaf__slice_from(body, 3);
+  if (body.bytes >= 3 && memcmp(body.data, "\xEF\xBB\xBF", 3) == 0)
+    body = sheaf__slice_from(body, 3);
   while (body.bytes > 0 && (unsigned char)body.data[0] <= ' ') body = sheaf__slice_from(body, 1);
   return body;
 }
@@ -84,7 +87,8 @@ sheaf_slice sheaf__keep_plain(sheaf__reading *reading, sheaf_slice text, size_t 
 
 sheaf_slice sheaf__keep(sheaf__reading *reading, sheaf_slice inside, size_t bytes_max) {
   if (inside.bytes == 0) return inside;
-  if (!memchr(inside.data, '\\', inside.bytes)) return sheaf__keep_plain(reading, inside, bytes_max);
+  if (!memchr(inside.data, '\\', inside.bytes))
+    return sheaf__keep_plain(reading, inside, bytes_max);
   inside = cut_inside(inside, bytes_max);
   if (!make_room(reading->scratch, reading->out, inside.bytes)) return (sheaf_slice){NULL, 0};
   size_t from = reading->scratch->bytes;
@@ -94,7 +98,8 @@ sheaf_slice sheaf__keep(sheaf__reading *reading, sheaf_slice inside, size_t byte
 
 /* ---- Excerpts ---- */
 
-/* What stands between <title> and the next tag, where a proxy says what went wrong; else the page itself. */
+/* What stands between <title> and the next tag, where a proxy says what went wrong; else the page
+ * itself. */
 static sheaf_slice page_title(sheaf_slice body) {
   static const char tag[] = "<title>";
   size_t head = body.bytes < 4096 ? body.bytes : 4096;

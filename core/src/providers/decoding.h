@@ -1,7 +1,8 @@
-/* decoding.h: what the readers of replies share: keeping short strings, joining text, faults, counts.
+/* decoding.h: what the readers of replies share: keeping short strings, joining text, faults,
+ * counts.
  *
- * Outline: the reading (where results go); strings and text; headers; faults (errors as a body tells them,
- * and their class); usage and limits. Files: decoding.c and classify.c. */
+ * Outline: the reading (where results go); strings and text; headers; faults (errors as a body
+ * tells them, and their class); usage and limits. Files: decoding.c and classify.c. */
 #ifndef SHEAF_DECODING_H
 #define SHEAF_DECODING_H
 
@@ -9,13 +10,14 @@
 
 #include <string.h>
 
-/* One decode under way. Slices of out that point into scratch are moved along when scratch grows. */
+/* One decode under way. Slices of out that point into scratch are moved along when scratch grows.
+ */
 typedef struct sheaf__reading {
   sheaf_buf *scratch;
   sheaf_decoded *out;
-  bool copies;       /* nothing may be borrowed: the bytes read do not outlive the call (streams) */
-  uint32_t joined;   /* pieces of text_json so far */
-  size_t joined_at;  /* where they begin in scratch, from the second on */
+  bool copies;      /* nothing may be borrowed: the bytes read do not outlive the call (streams) */
+  uint32_t joined;  /* pieces of text_json so far */
+  size_t joined_at; /* where they begin in scratch, from the second on */
 } sheaf__reading;
 
 static inline bool sheaf__is(sheaf_slice text, const char *wanted) {
@@ -29,15 +31,16 @@ sheaf_slice sheaf__document(sheaf_slice body);
 
 /* ---- Strings ---- */
 
-/* The plain text of a JSON string's inside, cut to bytes_max between characters; borrowed where it can be. */
+/* The plain text of a JSON string's inside, cut to bytes_max between characters; borrowed where it
+ * can be. */
 sheaf_slice sheaf__keep(sheaf__reading *reading, sheaf_slice inside, size_t bytes_max);
 /* The same for bytes that are plain already. */
 sheaf_slice sheaf__keep_plain(sheaf__reading *reading, sheaf_slice text, size_t bytes_max);
-/* Up to 300 bytes of a body for people: the title of a page, or the text with control bytes as spaces.
- * `why` (static, may be empty) goes in front. */
+/* Up to 300 bytes of a body for people: the title of a page, or the text with control bytes as
+ * spaces. `why` (static, may be empty) goes in front. */
 sheaf_slice sheaf__excerpt(sheaf__reading *reading, const char *why, sheaf_slice body);
-/* Adds a piece to text_json: one piece is borrowed from the body, several are joined in scratch. Nothing else
- * may be kept between the first piece and the last. */
+/* Adds a piece to text_json: one piece is borrowed from the body, several are joined in scratch.
+ * Nothing else may be kept between the first piece and the last. */
 void sheaf__join(sheaf__reading *reading, sheaf_slice inside);
 
 #define SHEAF__MESSAGE_BYTES_MAX 1000 /* servers echo whole requests in messages */
@@ -53,10 +56,10 @@ void sheaf__read_reply_headers(sheaf__reading *reading, const sheaf_reply *reply
 
 /* An error as a body tells it. Slices are insides of JSON strings, or numbers as written. */
 typedef struct sheaf__fault {
-  uint32_t status;     /* HTTP status, 0 if there is none that means anything */
+  uint32_t status; /* HTTP status, 0 if there is none that means anything */
   sheaf_slice code;
   sheaf_slice type;
-  sheaf_slice detail;  /* a finer code: Anthropic's details.error_code, Azure's innererror.code */
+  sheaf_slice detail; /* a finer code: Anthropic's details.error_code, Azure's innererror.code */
   sheaf_slice message;
   sheaf_slice details; /* Google's array of details */
   sheaf_slice raw;     /* what an excerpt is made of where there is no message */
@@ -72,10 +75,11 @@ void sheaf__fault_from(sheaf__fault *fault, sheaf_slice error, sheaf_slice root)
 uint32_t sheaf__fault_class(const sheaf__fault *fault);
 /* Writes class, scope, billing, code and message of a fault that came as an HTTP error. */
 void sheaf__fault_settle(sheaf__reading *reading, const sheaf__fault *fault);
-/* The same for one inside a 2xx: work may have been done, so the billing is only clear when a refusal came before any
- * of it (`worked` false) or when usage was told. */
+/* The same for one inside a 2xx: work may have been done, so the billing is only clear when a
+ * refusal came before any of it (`worked` false) or when usage was told. */
 void sheaf__fault_settle_late(sheaf__reading *reading, const sheaf__fault *fault, bool worked);
-/* All of sheaf_classify_common but the reset of decoded; the fault is left for a provider's refinement. */
+/* All of sheaf_classify_common but the reset of decoded; the fault is left for a provider's
+ * refinement. */
 void sheaf__classify(sheaf__reading *reading, const sheaf_reply *reply, sheaf__fault *fault);
 /* A 2xx that is no answer: invalid_response, billed, with an excerpt. */
 void sheaf__invalid(sheaf__reading *reading, const char *why, sheaf_slice body);
@@ -87,8 +91,8 @@ int64_t sheaf__count(sheaf_slice value);
 /* Sum of counts, absent ones as 0; absent if all are. */
 int64_t sheaf__count_sum(int64_t a, int64_t b);
 
-/* One event of a stream: the reading over its notes, and the picked values. SHEAF_E_SYNTAX: the event was no JSON, and
- * the stream is marked as invalid. */
+/* One event of a stream: the reading over its notes, and the picked values. SHEAF_E_SYNTAX: the
+ * event was no JSON, and the stream is marked as invalid. */
 sheaf__reading sheaf__stream_reading(sheaf_stream *stream);
 int32_t sheaf__stream_pick(sheaf_stream *stream, sheaf_slice data, const char *const *paths,
                            uint32_t count, sheaf_slice *values);

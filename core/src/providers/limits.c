@@ -1,5 +1,5 @@
-/* limits.c: rate limits in headers. Most replies of most servers have none, so a line is passed over by its first
- * byte, and nothing is parsed before a name matched. */
+/* limits.c: rate limits in headers. Most replies of most servers have none, so a line is passed
+ * over by its first byte, and nothing is parsed before a name matched. */
 #include "providers/limits.h"
 
 #include "providers/decoding.h"
@@ -8,7 +8,9 @@
 enum { WHAT_LIMIT, WHAT_REMAINING, WHAT_RESET, WHAT_COUNT };
 static const char *const whats[WHAT_COUNT] = {"limit", "remaining", "reset"};
 
-static char lower_of(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c; }
+static char lower_of(char c) {
+  return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
 
 static bool starts_nocase(const char *text, size_t bytes, const char *prefix, size_t prefix_bytes) {
   if (bytes < prefix_bytes) return false;
@@ -26,8 +28,8 @@ static bool split_matches(sheaf_slice name, const char *first, const char *secon
          starts_nocase(name.data + first_bytes + 1, second_bytes, second, second_bytes);
 }
 
-static void set_limit(sheaf_limit *limit, uint32_t what, sheaf_slice value, const sheaf_reply *reply,
-                      int64_t *now_unix_ms) {
+static void set_limit(sheaf_limit *limit, uint32_t what, sheaf_slice value,
+                      const sheaf_reply *reply, int64_t *now_unix_ms) {
   if (what == WHAT_LIMIT) {
     limit->limit = sheaf__decimal(value);
   } else if (what == WHAT_REMAINING) {

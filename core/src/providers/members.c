@@ -1,7 +1,8 @@
 /* members.c: what was given for a request, and writing members of its body.
  *
- * Outline: failing; the members of params; reading what was given; the operation; writing members. A body goes out
- * as the bytes it is: members it lacks are spliced in front of its first one, nothing is printed again. */
+ * Outline: failing; the members of params; reading what was given; the operation; writing members.
+ * A body goes out as the bytes it is: members it lacks are spliced in front of its first one,
+ * nothing is printed again. */
 #include "providers/messages.h"
 
 #include "base/mem.h"
@@ -31,7 +32,9 @@ int32_t sheaf__build_fail(sheaf_call *call, int32_t status, const char *field,
   return status;
 }
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 static bool names(const char *name, sheaf_slice key) {
   return strlen(name) == key.bytes && memcmp(name, key.data, key.bytes) == 0;
@@ -137,8 +140,7 @@ static int32_t read_params(sheaf__given *given, sheaf_call *call) {
 
 static int32_t read_body(sheaf__given *given, sheaf_call *call) {
   sheaf_slice body = trimmed(given->request->body);
-  int32_t status =
-      sheaf_json_pick(body, key_names, SHEAF__KEY_COUNT, given->values, NULL, NULL);
+  int32_t status = sheaf_json_pick(body, key_names, SHEAF__KEY_COUNT, given->values, NULL, NULL);
   if (status != SHEAF_OK) {
     return sheaf__build_fail(call, status, "body", "the body is not valid JSON");
   }
@@ -156,8 +158,9 @@ static int32_t check_stream(const sheaf__given *given, sheaf_call *call) {
     return sheaf__build_fail(call, SHEAF_E_FIELD, "stream",
                              "remove stream from the body or pass --stream");
   }
-  return sheaf__build_fail(call, SHEAF_E_FIELD, "stream",
-                           "a stream was asked for but the body turns it off; remove stream from it");
+  return sheaf__build_fail(
+      call, SHEAF_E_FIELD, "stream",
+      "a stream was asked for but the body turns it off; remove stream from it");
 }
 
 /* Exactly one of prompt, messages and body, or none when params hold the content. */
@@ -329,12 +332,13 @@ static sheaf_slice moved_cap(const sheaf__given *given, const sheaf__nest *nest)
   sheaf__members_init(&members, given->params);
   while (sheaf__members_next(&members, &key, &value) == SHEAF_OK) {
     const sheaf__moved *moved = moved_find(nest, key);
-    if (moved && strcmp(moved->name, nest->cap) == 0) found = value;
+    if (moved && nest->cap && strcmp(moved->name, nest->cap) == 0) found = value;
   }
   return found;
 }
 
 int64_t sheaf__nest_cap(const sheaf__given *given, const sheaf__nest *nest) {
+  if (!nest->cap) return SHEAF_ABSENT;
   sheaf_slice object = nest_object(given, nest);
   sheaf_slice cap = object.bytes > 0 ? sheaf_json_member(object, nest->cap) : object;
   if (cap.bytes > 0) return sheaf__given_cap(cap);
@@ -396,10 +400,11 @@ void sheaf__put_nest(const sheaf__given *given, const sheaf__nest *nest, sheaf_b
     sheaf_buf_append_slice(buf, inside);
   }
   put_moved(given, nest, object, buf);
-  bool has_cap = moved_cap(given, nest).bytes > 0 ||
-                 (object.bytes > 0 && sheaf_json_member(object, nest->cap).bytes > 0);
-  if (!has_cap && given->request->max_tokens > 0) {
-    sheaf__put_number(buf, nest->cap, given->request->max_tokens);
+  if (nest->cap && given->request->max_tokens > 0) {
+    bool in_object = object.bytes > 0 && sheaf_json_member(object, nest->cap).bytes > 0;
+    if (!in_object && moved_cap(given, nest).bytes == 0) {
+      sheaf__put_number(buf, nest->cap, given->request->max_tokens);
+    }
   }
   if (buf->status == SHEAF_OK && buf->bytes == empty) {
     buf->bytes = mark; /* no options: no object */

@@ -1,7 +1,8 @@
 /* messages.c: chat messages in OpenAI's shape, and what of them can be told to other providers.
  *
- * Outline: reading one message; checking all; walking; writing content and system text. Only text travels: images,
- * tool calls and anything unknown are refused, because a silent loss would change the question. */
+ * Outline: reading one message; checking all; walking; writing content and system text. Only text
+ * travels: images, tool calls and anything unknown are refused, because a silent loss would change
+ * the question. */
 #include "providers/messages.h"
 
 #include "base/mem.h"

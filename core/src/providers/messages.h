@@ -1,7 +1,9 @@
-/* messages.h: what the builders of requests share: what was given, members, chat messages, nested options.
+/* messages.h: what the builders of requests share: what was given, members, chat messages, nested
+ * options.
  *
- * Outline (members.c unless said otherwise): what was given (keys of body or params, contradictions); writing members; splicing into a body;
- * chat messages in OpenAI shape and their translation (messages.c); options that live in an object of their own. */
+ * Outline (members.c unless said otherwise): what was given (keys of body or params,
+ * contradictions); writing members; splicing into a body; chat messages in OpenAI shape and their
+ * translation (messages.c); options that live in an object of their own. */
 #ifndef SHEAF_MESSAGES_H
 #define SHEAF_MESSAGES_H
 
@@ -50,8 +52,8 @@ typedef struct sheaf__given {
 /* Fails a call with a field and a sentence. Answers status. */
 int32_t sheaf__build_fail(sheaf_call *call, int32_t status, const char *field, const char *message);
 
-/* Reads what was given. content_key: the key of the operation's content, whose presence in params stands for prompt and
- * messages. SHEAF_E_FIELD, SHEAF_E_TYPE, SHEAF_E_SYNTAX, SHEAF_E_DEPTH. */
+/* Reads what was given. content_key: the key of the operation's content, whose presence in params
+ * stands for prompt and messages. SHEAF_E_FIELD, SHEAF_E_TYPE, SHEAF_E_SYNTAX, SHEAF_E_DEPTH. */
 int32_t sheaf__given_read(const sheaf_build *build, uint32_t content_key, sheaf_call *call,
                           sheaf__given *given);
 static inline bool sheaf__given_has(const sheaf__given *given, uint32_t key) {
@@ -61,8 +63,8 @@ static inline bool sheaf__given_has(const sheaf__given *given, uint32_t key) {
 int32_t sheaf__need_model(const sheaf__given *given, sheaf_call *call);
 /* A cap on output tokens given as a JSON value; SHEAF_ABSENT when it is none. */
 int64_t sheaf__given_cap(sheaf_slice value);
-/* The operation asked for: the request's url or the endpoint's default, without a query, a trailing slash and a
- * leading /v1. Empty: neither was given. */
+/* The operation asked for: the request's url or the endpoint's default, without a query, a trailing
+ * slash and a leading /v1. Empty: neither was given. */
 sheaf_slice sheaf__operation_path(const sheaf_build *build);
 
 /* ---- Members ---- */
@@ -90,8 +92,8 @@ void sheaf__put_prompt(const sheaf__given *given, sheaf_buf *buf);
 void sheaf__put_model(const sheaf__given *given, sheaf_buf *buf);
 /* The params that the body does not have. */
 void sheaf__put_params(const sheaf__given *given, sheaf_buf *buf);
-/* Ends a body: what was written so far (an open object) is joined with the given body's own members; if nothing was,
- * the body goes out as the bytes it is. */
+/* Ends a body: what was written so far (an open object) is joined with the given body's own
+ * members; if nothing was, the body goes out as the bytes it is. */
 void sheaf__put_rest_of_body(const sheaf__given *given, sheaf_buf *buf);
 
 /* ---- Messages ---- */
@@ -114,7 +116,8 @@ int32_t sheaf__message_next(sheaf_json_iter *iter, sheaf__message *message);
 void sheaf__put_content_inside(sheaf_buf *buf, sheaf_slice content);
 /* All system messages as one string with its quotes, joined by an empty line. */
 void sheaf__put_system_string(sheaf_buf *buf, sheaf_slice messages);
-/* Whether a message in an array has the role system or developer; the array need not be translatable. */
+/* Whether a message in an array has the role system or developer; the array need not be
+ * translatable. */
 int32_t sheaf__messages_have_system(sheaf_slice messages, sheaf_call *call, bool *has_system);
 
 /* ---- Options in an object of their own (Gemini's generationConfig, Ollama's options) ---- */
@@ -126,16 +129,17 @@ typedef struct sheaf__moved {
 } sheaf__moved;
 
 typedef struct sheaf__nest {
-  const char *name;    /* "generationConfig" */
-  uint32_t key;        /* the same as SHEAF__KEY_* */
-  const char *cap;     /* "maxOutputTokens" */
+  const char *name; /* "generationConfig" */
+  uint32_t key;     /* the same as SHEAF__KEY_* */
+  const char *cap;  /* "maxOutputTokens"; NULL: the cap means nothing here */
   const sheaf__moved *moved;
   size_t moved_count;
   const char *const *dropped; /* names in params that never go out */
   size_t dropped_count;
 } sheaf__nest;
 
-/* The member that holds the nested options, if there are any: the given object's members, moved params, the cap. */
+/* The member that holds the nested options, if there are any: the given object's members, moved
+ * params, the cap. */
 void sheaf__put_nest(const sheaf__given *given, const sheaf__nest *nest, sheaf_buf *buf);
 /* The params that are neither moved nor dropped nor in the body. */
 void sheaf__put_unnested(const sheaf__given *given, const sheaf__nest *nest, sheaf_buf *buf);

@@ -1,7 +1,8 @@
-/* openai.c: OpenAI's table entry, its streams and its rate-limit headers. Any compatible server uses it.
+/* openai.c: OpenAI's table entry, its streams and its rate-limit headers. Any compatible server
+ * uses it.
  *
- * Outline: chat and completions events; responses events; limits; the entry. Requests: openai_build.c, replies:
- * openai_decode.c. */
+ * Outline: chat and completions events; responses events; limits; the entry. Requests:
+ * openai_build.c, replies: openai_decode.c. */
 #include "providers/openai.h"
 
 #include "base/mem.h"
@@ -15,8 +16,8 @@ static bool is_done_mark(sheaf_slice data) {
   return data.bytes >= 6 && memcmp(data.data, "[DONE]", 6) == 0;
 }
 
-/* [DONE] alone does not prove success: vLLM sends it after a failure too. A server that sends only empty finish reasons
- * is let pass; one that sends none at all has broken off. */
+/* [DONE] alone does not prove success: vLLM sends it after a failure too. A server that sends only
+ * empty finish reasons is let pass; one that sends none at all has broken off. */
 static void on_done_mark(sheaf_stream *stream) {
   stream->terminal = true;
   if (stream->finished) return;
@@ -44,7 +45,20 @@ static void finish_choice(sheaf_stream *stream, sheaf_slice finish) {
 }
 
 static void chat_event(sheaf_slice data, sheaf_stream *stream) {
-  enum { ERROR, INDEX, CONTENT, REFUSAL, REASONING, THOUGHT, TEXT, FINISH, MODEL, USAGE, X_USAGE, COUNT };
+  enum {
+    ERROR,
+    INDEX,
+    CONTENT,
+    REFUSAL,
+    REASONING,
+    THOUGHT,
+    TEXT,
+    FINISH,
+    MODEL,
+    USAGE,
+    X_USAGE,
+    COUNT
+  };
   static const char *const paths[COUNT] = {
       [ERROR] = "error",
       [INDEX] = "choices[0].index",
@@ -74,7 +88,8 @@ static void chat_event(sheaf_slice data, sheaf_stream *stream) {
   sheaf__stream_text(stream, sheaf_json_inside(values[CONTENT]));
   sheaf__stream_text(stream, sheaf_json_inside(values[REFUSAL]));
   sheaf__stream_text(stream, sheaf_json_inside(values[TEXT]));
-  if (sheaf_json_inside(values[REASONING]).bytes > 0 || sheaf_json_inside(values[THOUGHT]).bytes > 0) {
+  if (sheaf_json_inside(values[REASONING]).bytes > 0 ||
+      sheaf_json_inside(values[THOUGHT]).bytes > 0) {
     stream->tokens_seen++;
   }
   finish_choice(stream, values[FINISH]);
@@ -82,7 +97,9 @@ static void chat_event(sheaf_slice data, sheaf_stream *stream) {
 
 /* ---- Responses ---- */
 
-static bool type_is(sheaf_slice type, const char *text) { return sheaf_json_equals(type, text); }
+static bool type_is(sheaf_slice type, const char *text) {
+  return sheaf_json_equals(type, text);
+}
 
 /* completed, incomplete or failed: the whole response comes once more, with usage. */
 static void response_end(sheaf_slice response, sheaf_stream *stream) {
@@ -133,7 +150,8 @@ static void response_event(sheaf_slice data, sheaf_stream *stream) {
 
 int32_t sheaf__openai_event(const sheaf_provider *provider, sheaf_slice event, sheaf_slice data,
                             sheaf_stream *stream) {
-  (void)provider, (void)event; /* the type in the JSON says the same, and some servers leave the name out */
+  (void)provider,
+      (void)event; /* the type in the JSON says the same, and some servers leave the name out */
   if (stream->terminal || data.bytes == 0) return SHEAF_OK;
   bool is_response = stream->operation == SHEAF__OPENAI_RESPONSES;
   if (is_done_mark(data)) {

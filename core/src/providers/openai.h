@@ -1,4 +1,5 @@
-/* openai.h: the operations of OpenAI's API, shared by the files that build, read and stream them. */
+/* openai.h: the operations of OpenAI's API, shared by the files that build, read and stream them.
+ */
 #ifndef SHEAF_OPENAI_H
 #define SHEAF_OPENAI_H
 
@@ -22,7 +23,8 @@ int32_t sheaf__openai_tool_call(const sheaf_provider *provider, const sheaf_resu
 
 /* Usage of chat, completions, embeddings and responses: the names differ, the meaning does not. */
 void sheaf__openai_usage(sheaf_slice object, sheaf_usage *usage);
-/* Joins the text of a response's output items; refusals where there is no text. False: output is no array. */
+/* Joins the text of a response's output items; refusals where there is no text. False: output is no
+ * array. */
 bool sheaf__openai_output_text(sheaf__reading *reading, sheaf_slice output);
 /* The verdict of a response by its status: class, finish reason. error and reason: values, may be
  * empty. worked: some text came before an error. */

@@ -1,7 +1,7 @@
 /* openai_build.c: requests to OpenAI and every server that speaks its language.
  *
- * Outline: which operation; content of each; the cap on output; the short form; a body of the user's own. Paths
- * carry no /v1: the base URL ends in it. */
+ * Outline: which operation; content of each; the cap on output; the short form; a body of the
+ * user's own. Paths carry no /v1: the base URL ends in it. */
 #include "providers/openai.h"
 
 #include "base/mem.h"
@@ -52,7 +52,8 @@ static void put_chat_prompt(const sheaf__given *given, sheaf_buf *body) {
   SHEAF__PUT(body, "}]");
 }
 
-/* The array goes out as it is; a system text is put in front of its messages unless they hold one. */
+/* The array goes out as it is; a system text is put in front of its messages unless they hold one.
+ */
 static int32_t put_chat_messages(const sheaf__given *given, sheaf_call *call) {
   sheaf_buf *body = call->body;
   sheaf_slice messages = given->request->messages;
@@ -114,7 +115,7 @@ static int32_t put_responses_content(const sheaf__given *given, sheaf_call *call
     if (status != SHEAF_OK) return status;
   } else if (given->from == SHEAF__FROM_PROMPT) {
     sheaf__comma(call->body);
-  SHEAF__PUT(call->body, "\"input\":");
+    SHEAF__PUT(call->body, "\"input\":");
     sheaf__put_prompt(given, call->body);
   }
   if (given->request->system.bytes == 0 || has_system) return SHEAF_OK;
@@ -197,9 +198,10 @@ int32_t sheaf__openai_build(const sheaf_provider *provider, const sheaf_build *b
   sheaf__given given;
   call->output_tokens_max = SHEAF_ABSENT;
   if (!find_operation(build, &call->operation)) {
-    return sheaf__build_fail(call, SHEAF_E_UNSUPPORTED, "url",
-                             "openai offers /v1/chat/completions, /v1/responses, /v1/embeddings and "
-                             "/v1/completions");
+    return sheaf__build_fail(
+        call, SHEAF_E_UNSUPPORTED, "url",
+        "openai offers /v1/chat/completions, /v1/responses, /v1/embeddings and "
+        "/v1/completions");
   }
   const operation *op = &operations[call->operation];
   if (build->stream && call->operation == SHEAF__OPENAI_EMBEDDINGS) {

@@ -1,7 +1,8 @@
 /* openai_decode.c: replies of OpenAI and of servers that speak its language.
  *
- * Outline: usage; text of content; one reader per operation; tool calls. Liberal where protocols 5.3 says that servers
- * differ: missing usage, content as parts, null and missing members are all fine; missing choices are not. */
+ * Outline: usage; text of content; one reader per operation; tool calls. Liberal where
+ * protocols 5.3 says that servers differ: missing usage, content as parts, null and missing members
+ * are all fine; missing choices are not. */
 #include "providers/openai.h"
 
 #include "base/mem.h"
@@ -224,7 +225,7 @@ static void decode_response(sheaf__reading *reading, sheaf_slice body) {
   bool has_output = sheaf__openai_output_text(reading, values[OUTPUT]);
   keep_model(reading, values[MODEL]);
   sheaf__openai_response_status(reading, values[STATUS], values[ERROR], values[REASON],
-                               reading->joined > 0);
+                                reading->joined > 0);
   if (!has_output && reading->out->error_class == SHEAF_CLASS_NONE) {
     sheaf__invalid(reading, "the reply has no output", body);
   }

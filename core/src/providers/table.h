@@ -10,6 +10,7 @@ extern const sheaf_provider sheaf__gemini;
 extern const sheaf_provider sheaf__ollama;
 
 /* A slice in a static initialiser, where a compound literal may not stand. */
-#define SHEAF__TEXT(text) {(text), sizeof(text) - 1}
+#define SHEAF__TEXT(text) \
+  { (text), sizeof(text) - 1 }
 
 #endif
