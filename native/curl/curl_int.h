@@ -33,6 +33,7 @@ typedef struct sheaf__shard {
   sheaf_curl *curl;
   uint64_t due_ns; /* when libcurl wants to be called; 0: now; SHEAF_NEVER: not */
   uint32_t in_flight;
+  uint32_t peak; /* most ever in flight: as many connections may be open */
   bool is_dirty; /* acted on since its messages were read */
 } sheaf__shard;
 

@@ -187,14 +187,23 @@ static sheaf__shard *open_shard(sheaf_curl *curl) {
   return shard;
 }
 
+/* How many connections of the shard are idle, if all that it ever needed are still open. */
+static uint32_t spare_of(const sheaf__shard *shard) { return shard->peak - shard->in_flight; }
+
+/* The shard with the most idle connections; where none has any, the one with the fewest in flight, or a new one when that
+ * is full. A number of shards that was asked for is opened at once. */
 static sheaf__shard *choose_shard(sheaf_curl *curl) {
   sheaf__shard *best = NULL;
   for (uint32_t i = 0; i < curl->shard_count; i++) {
-    if (best == NULL || curl->shards[i].in_flight < best->in_flight) best = &curl->shards[i];
+    sheaf__shard *shard = &curl->shards[i];
+    if (best == NULL || spare_of(shard) > spare_of(best) ||
+        (spare_of(shard) == spare_of(best) && shard->in_flight < best->in_flight)) {
+      best = shard;
+    }
   }
-  bool wants_more = best == NULL || best->in_flight >= SHEAF__SHARD_TRANSFERS ||
-                    (curl->options.shards != 0 && best->in_flight > 0) ||
-                    (curl->options.max_connections != 0 && best->in_flight > 0);
+  if (best != NULL && spare_of(best) > 0) return best;
+  bool is_fixed = curl->options.shards != 0 || curl->options.max_connections != 0;
+  bool wants_more = best == NULL || is_fixed || best->in_flight >= SHEAF__SHARD_TRANSFERS;
   if (!wants_more || curl->shard_count == curl->shard_limit) return best;
   sheaf__shard *more = open_shard(curl);
   return more != NULL ? more : best;
@@ -232,7 +241,9 @@ static void link_active(sheaf__transfer *transfer) {
   sheaf__transfer **bucket = bucket_of(curl, transfer->id);
   transfer->hash_next = *bucket;
   *bucket = transfer;
-  transfer->shard->in_flight++;
+  sheaf__shard *shard = transfer->shard;
+  shard->in_flight++;
+  if (shard->in_flight > shard->peak) shard->peak = shard->in_flight;
   transfer->route->active_count++;
   curl->in_flight++;
 }

@@ -111,7 +111,7 @@ static int32_t note_own(sheaf__ids *ids, bool has_id) {
 
 static bool has_own(const sheaf__ids *ids, uint64_t row) {
   if (row < ids->same_rows) return ids->first_has_id;
-  return (ids->own[row / 8] >> (row % 8) & 1u) != 0;
+  return ((unsigned)ids->own[row / 8] >> (row % 8) & 1u) != 0;
 }
 
 /* ---- Reading again ---- */

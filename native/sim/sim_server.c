@@ -81,6 +81,11 @@ static uint64_t now_ns(void) {
   return (uint64_t)now.tv_sec * SIM_SECOND + (uint64_t)now.tv_nsec;
 }
 
+static int socket_of(const sim_request *request) {
+  return MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+      ->connect_fd;
+}
+
 /* ---- The heap of suspended requests ---- */
 
 static bool is_before(const sim_request *a, const sim_request *b) {
@@ -146,9 +151,7 @@ static void resume(sheaf_sim *sim, sim_request *request, bool is_aborted) {
   else
     request->state = request->state == PAUSED ? SENDING : READY;
   if (request->is_watched) {
-    int fd =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    epoll_ctl(sim->watch_fd, EPOLL_CTL_DEL, fd, NULL);
+    epoll_ctl(sim->watch_fd, EPOLL_CTL_DEL, socket_of(request), NULL);
     request->is_watched = false;
   }
   MHD_resume_connection(request->connection);
@@ -216,12 +219,19 @@ static ssize_t copy_out(sim_request *request, char *to, size_t room, size_t end)
   return (ssize_t)bytes;
 }
 
+/* Ends the connection in the middle. libmicrohttpd 0.9.75 forgets a connection whose reader fails until its socket stirs again (the chunked
+ * case leaves handle_idle without cleaning up), so the socket is shut down here. */
+static ssize_t break_off(const sim_request *request) {
+  shutdown(socket_of(request), SHUT_RDWR);
+  return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 /* Half of the body that was announced, then the close. */
 static ssize_t read_half(void *ctx, uint64_t at, char *to, size_t room) {
   sim_request *request = ctx;
   (void)at;
   size_t end = request->call.out.bytes / 2;
-  if (request->sent == end) return MHD_CONTENT_READER_END_WITH_ERROR;
+  if (request->sent == end) return break_off(request);
   return copy_out(request, to, room, end);
 }
 
@@ -231,12 +241,12 @@ static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t room) {
   sim_call *call = &request->call;
   size_t filled = 0;
   (void)at;
-  if (request->state == ABORTED) return MHD_CONTENT_READER_END_WITH_ERROR;
+  if (request->state == ABORTED) return break_off(request);
   for (;;) {
     if (request->sent < call->out.bytes)
       filled += (size_t)copy_out(request, to + filled, room - filled, call->out.bytes);
     if (filled == room) return (ssize_t)filled;
-    if (call->out.status != SHEAF_OK) return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (call->out.status != SHEAF_OK) return break_off(request);
     if (request->is_over) break;
     if (call->itl_ns && call->is_open && request->next_ns > now_ns()) {
       if (filled) return (ssize_t)filled;
@@ -248,8 +258,7 @@ static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t room) {
     request->next_ns += call->itl_ns;
   }
   if (filled) return (ssize_t)filled;
-  return call->fault == SHEAF_SIM_FAULT_CUT ? MHD_CONTENT_READER_END_WITH_ERROR
-                                            : MHD_CONTENT_READER_END_OF_STREAM;
+  return call->fault == SHEAF_SIM_FAULT_CUT ? break_off(request) : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
 static struct MHD_Response *make_response(sim_request *request) {
@@ -282,15 +291,12 @@ static enum MHD_Result respond(sim_request *request) {
 /* Closing with linger 0 makes the kernel send RST. */
 static enum MHD_Result reset_connection(sim_request *request) {
   struct linger now = {.l_onoff = 1, .l_linger = 0};
-  int fd =
-      MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  setsockopt(socket_of(request), SOL_SOCKET, SO_LINGER, &now, sizeof now);
   return MHD_NO;
 }
 
 static enum MHD_Result stall(sheaf_sim *sim, sim_request *request) {
-  int fd =
-      MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  int fd = socket_of(request);
   struct epoll_event event = {.events = EPOLLRDHUP | EPOLLHUP | EPOLLERR, .data.ptr = request};
   if (!suspend(sim, request, UINT64_MAX, STALLED)) return MHD_NO;
   request->is_watched = epoll_ctl(sim->watch_fd, EPOLL_CTL_ADD, fd, &event) == 0;

@@ -1,6 +1,6 @@
-/* provider_test.h: what the tests of providers share: a request in and its wire bytes out, wire bytes in and what
- * was decoded, streams fed whole and byte by byte. Memory is counted; bodies are copied to their exact size, so that
- * a byte read too far shows under the sanitizer. */
+/* provider_test.h: what the tests of providers share: a request in and its wire bytes out, wire
+ * bytes in and what was decoded, streams fed whole and byte by byte. Memory is counted; bodies are
+ * copied to their exact size, so that a byte read too far shows under the sanitizer. */
 #ifndef PROVIDER_TEST_H
 #define PROVIDER_TEST_H
 
@@ -141,8 +141,8 @@ static inline int32_t wire_feed_all(wire_feed *feed, const char *body, size_t ch
     size_t chunk_now = left < chunk_bytes ? left : chunk_bytes;
     if (!chunk) return SHEAF_E_NOMEM;
     memcpy(chunk, body + at, chunk_now);
-    int32_t status = sheaf__framer_feed(&feed->framer, (sheaf_slice){chunk, chunk_now},
-                                        wire_on_event, feed);
+    int32_t status =
+        sheaf__framer_feed(&feed->framer, (sheaf_slice){chunk, chunk_now}, wire_on_event, feed);
     free(chunk);
     if (status != SHEAF_OK) return status;
   }
@@ -154,7 +154,8 @@ static inline bool wire_same(sheaf_slice a, sheaf_slice b) {
 }
 
 /* Feeds a body whole (left in feed, to be looked at) and byte by byte, and compares. */
-static inline void wire_stream(wire_feed *feed, wire_test *test, uint32_t operation, const char *body) {
+static inline void wire_stream(wire_feed *feed, wire_test *test, uint32_t operation,
+                               const char *body) {
   wire_feed split;
   wire_feed_init(feed, test, operation);
   wire_feed_init(&split, test, operation);
@@ -193,6 +194,131 @@ static inline void wire_build_without_memory(wire_test *test, const sheaf_reques
       CHECK_STATUS(status, reached ? SHEAF_E_NOMEM : SHEAF_OK);
       if (!reached) break;
     }
+  }
+}
+
+/* ---- Tables of cases, one line each ---- */
+
+#define NONE SHEAF_ABSENT
+#define BILLED SHEAF_BILLING_BILLED
+#define REFUSED SHEAF_BILLING_REFUSED
+#define DOUBT SHEAF_BILLING_UNKNOWN
+#define CLASS(name) SHEAF_CLASS_##name
+
+typedef struct wire_build_case {
+  const char *url;
+  const char *prompt;
+  const char *messages;
+  const char *body;
+  const char *system;
+  const char *params;
+  const char *model;
+  uint64_t max_tokens;
+  bool stream;
+  const char *path;   /* expected; NULL: the build fails */
+  const char *bytes;  /* expected body, or the message of the failure */
+  int64_t output_max; /* expected; or the status of the failure */
+} wire_build_case;
+
+static inline sheaf_request wire_request(const wire_build_case *c) {
+  sheaf_request request = SHEAF_REQUEST_INIT;
+  request.url = sheaf_slice_of(c->url);
+  request.prompt = sheaf_slice_of(c->prompt);
+  request.messages = sheaf_slice_of(c->messages);
+  request.body = sheaf_slice_of(c->body);
+  request.system = sheaf_slice_of(c->system);
+  request.params = sheaf_slice_of(c->params);
+  request.model = sheaf_slice_of(c->model);
+  request.max_tokens = c->max_tokens;
+  return request;
+}
+
+static inline void wire_check_builds(const char *provider, const wire_build_case *cases,
+                                     size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const wire_build_case *c = &cases[i];
+    wire_test test;
+    int bad = check_bad;
+    wire_init(&test, provider);
+    test.stream = c->stream;
+    sheaf_request request = wire_request(c);
+    if (c->path) {
+      CHECK_OK(wire_build(&test, &request));
+      CHECK_TEXT(sheaf_buf_slice(&test.path), c->path);
+      CHECK_TEXT(sheaf_buf_slice(&test.body), c->bytes);
+      CHECK_EQ(test.call.output_tokens_max, c->output_max);
+      CHECK_OK(sheaf_json_check(sheaf_buf_slice(&test.body), NULL));
+      wire_build_without_memory(&test, &request);
+    } else {
+      CHECK_STATUS(wire_build(&test, &request), (int32_t)c->output_max);
+      CHECK_TEXT(sheaf_slice_of(test.call.error_message), c->bytes);
+      CHECK(test.call.error_field != NULL);
+    }
+    wire_deinit(&test);
+    if (check_bad != bad) printf("  in case %zu\n", i);
+  }
+}
+
+typedef struct wire_decode_case {
+  uint32_t operation;
+  const char *body;
+  uint32_t error_class;
+  uint32_t billing;
+  const char *text;
+  const char *finish;
+  int64_t input, output;
+} wire_decode_case;
+
+static inline void wire_check_decodes(const char *provider, const wire_decode_case *cases,
+                                      size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const wire_decode_case *c = &cases[i];
+    wire_test test;
+    int bad = check_bad;
+    wire_init(&test, provider);
+    CHECK_OK(wire_decode(&test, c->operation, "", c->body));
+    const sheaf_decoded *d = &test.decoded;
+    CHECK_EQ(d->error_class, c->error_class);
+    CHECK_EQ(d->billing, c->billing);
+    CHECK_TEXT(d->text_json, c->text);
+    CHECK_TEXT(d->finish_reason, c->finish);
+    CHECK_EQ(d->usage.input_total, c->input);
+    CHECK_EQ(d->usage.output_total, c->output);
+    CHECK_EQ(d->error_message.bytes > 0, c->error_class != SHEAF_CLASS_NONE);
+    wire_deinit(&test);
+    if (check_bad != bad) printf("  in case %zu: %s\n", i, c->body);
+  }
+}
+
+typedef struct wire_stream_case {
+  const char *body;
+  uint32_t operation;
+  uint32_t error_class;
+  uint32_t billing;
+  const char *text;
+  const char *finish;
+  bool terminal, finished;
+} wire_stream_case;
+
+static inline void wire_check_streams(const char *provider, const wire_stream_case *cases,
+                                      size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const wire_stream_case *c = &cases[i];
+    wire_test test;
+    wire_feed feed;
+    int bad = check_bad;
+    wire_init(&test, provider);
+    wire_stream(&feed, &test, c->operation, c->body);
+    const sheaf_stream *s = &feed.stream;
+    CHECK_EQ(s->so_far.error_class, c->error_class);
+    CHECK_EQ(s->so_far.billing, c->billing);
+    CHECK_TEXT(sheaf_buf_slice(&s->text), c->text);
+    CHECK_TEXT(s->so_far.finish_reason, c->finish);
+    CHECK_EQ(s->terminal, c->terminal);
+    CHECK_EQ(s->finished, c->finished);
+    wire_feed_deinit(&feed);
+    wire_deinit(&test);
+    if (check_bad != bad) printf("  in case %zu: %s\n", i, c->body);
   }
 }
 

@@ -169,19 +169,27 @@ static const struct {
     {TEXT("\0\1\x0B\x1F"), "\\u0000\\u0001\\u000b\\u001f"},
     {TEXT("\x7F"), "\x7F"},
     {TEXT("\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"), "\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"},
-    {TEXT("a\x80" "b"), "a" REPLACED "b"},
-    {TEXT("\xC0\xAF\xE0\x80\xBF\xF0\x81\x82" "A"),
+    {TEXT("a\x80"
+          "b"),
+     "a" REPLACED "b"},
+    {TEXT("\xC0\xAF\xE0\x80\xBF\xF0\x81\x82"
+          "A"),
      REPLACED REPLACED REPLACED REPLACED REPLACED REPLACED REPLACED REPLACED "A"},
-    {TEXT("\xED\xA0\x80\xED\xBF\xBF\xED\xAF" "A"),
+    {TEXT("\xED\xA0\x80\xED\xBF\xBF\xED\xAF"
+          "A"),
      REPLACED REPLACED REPLACED REPLACED REPLACED REPLACED REPLACED REPLACED "A"},
-    {TEXT("\xF4\x91\x92\x93\xFF" "A\x80\xBF" "B"),
+    {TEXT("\xF4\x91\x92\x93\xFF"
+          "A\x80\xBF"
+          "B"),
      REPLACED REPLACED REPLACED REPLACED REPLACED "A" REPLACED REPLACED "B"},
-    {TEXT("\xE1\x80\xE2\xF0\x91\x92\xF1\xBF" "A"),
+    {TEXT("\xE1\x80\xE2\xF0\x91\x92\xF1\xBF"
+          "A"),
      REPLACED REPLACED REPLACED REPLACED "A"},
     {TEXT("cut \xE2\x82"), "cut " REPLACED},
     {TEXT("\xF4\x8F\xBF\xBF\xEE\x80\x80\xED\x9F\xBF"), "\xF4\x8F\xBF\xBF\xEE\x80\x80\xED\x9F\xBF"},
     {TEXT("\xE0\xA0\x80\xE0\x9F\xBF"), "\xE0\xA0\x80" REPLACED REPLACED REPLACED},
-    {TEXT("\xF0\x90\x80\x80\xF0\x8F\xBF\xBF"), "\xF0\x90\x80\x80" REPLACED REPLACED REPLACED REPLACED},
+    {TEXT("\xF0\x90\x80\x80\xF0\x8F\xBF\xBF"),
+     "\xF0\x90\x80\x80" REPLACED REPLACED REPLACED REPLACED},
     {TEXT("\xC2\x80\xC1\xBF\xDF\xBF"), "\xC2\x80" REPLACED REPLACED "\xDF\xBF"},
 #undef TEXT
 };
@@ -253,8 +261,8 @@ TEST(escapes_are_read_back) {
 }
 
 TEST(a_broken_escape_takes_the_text_back_and_does_not_stick) {
-  static const char *const broken[] = {"ab\\",      "ab\\x",       "ab\\u",     "ab\\u12",
-                                       "ab\\u12g4", "\\n\\u-123",  "\\ud83d\\u12", "ab\\U0041"};
+  static const char *const broken[] = {"ab\\",      "ab\\x",      "ab\\u",        "ab\\u12",
+                                       "ab\\u12g4", "\\n\\u-123", "\\ud83d\\u12", "ab\\U0041"};
   for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
     start(1000);
     sheaf_buf_append_text(&buf, "before");

@@ -165,7 +165,8 @@ TEST(every_day_of_four_centuries_follows_its_yesterday) {
       for (int day = 1; day <= days; day++, wanted += 86400000) {
         char text[64];
         snprintf(text, sizeof text, "%04d-%02d-%02dT00:00:00Z", year, month, day);
-        if (sheaf__date_unix_ms(sheaf_slice_of(text)) != wanted) CHECK_TEXT(sheaf_slice_of(text), "");
+        if (sheaf__date_unix_ms(sheaf_slice_of(text)) != wanted)
+          CHECK_TEXT(sheaf_slice_of(text), "");
       }
     }
   }
@@ -179,8 +180,17 @@ TEST(decimals_may_be_negative) {
   CHECK_EQ(sheaf__decimal(SHEAF_LITERAL("007")), 7);
   CHECK_EQ(sheaf__decimal(SHEAF_LITERAL("9223372036854775807")), INT64_MAX);
   CHECK_EQ(sheaf__decimal(SHEAF_LITERAL("-9223372036854775807")), -INT64_MAX);
-  static const char *const absent[] = {"", " ", "-", "+", "1.5", "1e3", "x", "1 2", "--1",
-                                       "9223372036854775808", "-9223372036854775808",
+  static const char *const absent[] = {"",
+                                       " ",
+                                       "-",
+                                       "+",
+                                       "1.5",
+                                       "1e3",
+                                       "x",
+                                       "1 2",
+                                       "--1",
+                                       "9223372036854775808",
+                                       "-9223372036854775808",
                                        "99999999999999999999999"};
   for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
     CHECK_EQ(sheaf__decimal(sheaf_slice_of(absent[i])), SHEAF_ABSENT);
@@ -294,7 +304,8 @@ TEST(the_wait_told_in_milliseconds_wins) {
       {"content-type: text/html\n", SHEAF_NEVER},
       {"", SHEAF_NEVER},
       /* Against the reply's own date where it has one, so that a wrong clock of ours does no harm. */
-      {"date: Sun, 06 Nov 1994 08:49:37 GMT\nretry-after: Sun, 06 Nov 1994 08:49:57 GMT\n", SECONDS(20)},
+      {"date: Sun, 06 Nov 1994 08:49:37 GMT\nretry-after: Sun, 06 Nov 1994 08:49:57 GMT\n",
+       SECONDS(20)},
       {"date: Sun, 06 Nov 1994 08:49:37 GMT\nretry-after: Sun, 06 Nov 1994 08:49:07 GMT\n", 0},
       {"retry-after: Thu, 01 Jan 1970 00:01:40 GMT\n", SECONDS(90)},
       {"date: nonsense\nretry-after: Thu, 01 Jan 1970 00:01:40 GMT\n", SECONDS(90)},

@@ -186,7 +186,8 @@ TEST(busy_classes_get_their_shares) {
   int got[5] = {0};
   for (int i = 1; i <= POPS; i++) {
     got[pop(&s, 1)->klass]++;
-    for (int c = 0; c < 5; c++) { /* never further than one from its share, up to one more for rounding */
+    for (int c = 0; c < 5;
+         c++) { /* never further than one from its share, up to one more for rounding */
       const int apart = got[c] * 260 - i * weights[c];
       CHECK(apart <= 2 * 260 && apart >= -2 * 260);
     }

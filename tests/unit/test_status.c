@@ -9,9 +9,9 @@ TEST(every_status_has_its_name_and_sentence) {
   CHECK_TEXT(sheaf_slice_of(sheaf_status_name(SHEAF_E_FULL)), "SHEAF_E_FULL");
   CHECK_TEXT(sheaf_slice_of(sheaf_status_name(SHEAF_E_ALL_FAILED)), "SHEAF_E_ALL_FAILED");
   CHECK_TEXT(sheaf_slice_of(sheaf_status_text(SHEAF_E_SYNTAX)), "not valid JSON");
-#define CHECK_ONE(name, number, text)                                             \
-  CHECK_EQ(SHEAF_##name, number);                                                 \
-  CHECK_TEXT(sheaf_slice_of(sheaf_status_name(number)), "SHEAF_" #name);          \
+#define CHECK_ONE(name, number, text)                                    \
+  CHECK_EQ(SHEAF_##name, number);                                        \
+  CHECK_TEXT(sheaf_slice_of(sheaf_status_name(number)), "SHEAF_" #name); \
   CHECK_TEXT(sheaf_slice_of(sheaf_status_text(number)), text);
   SHEAF_STATUS_MAP(CHECK_ONE)
 #undef CHECK_ONE
@@ -27,9 +27,9 @@ TEST(unknown_codes_have_a_stand_in) {
 
 TEST(every_class_has_its_word) {
   uint32_t count = 0;
-#define CHECK_ONE(name, number, text)                                \
-  CHECK_EQ(SHEAF_CLASS_##name, number);                              \
-  CHECK_TEXT(sheaf_slice_of(sheaf_class_name(number)), text);        \
+#define CHECK_ONE(name, number, text)                         \
+  CHECK_EQ(SHEAF_CLASS_##name, number);                       \
+  CHECK_TEXT(sheaf_slice_of(sheaf_class_name(number)), text); \
   count++;
   SHEAF_CLASS_MAP(CHECK_ONE)
 #undef CHECK_ONE

@@ -34,7 +34,9 @@ static int32_t on_event(void *ctx, sheaf_slice event, sheaf_slice data) {
   return r->count == r->stop_after ? SHEAF_E_CANCELLED : SHEAF_OK;
 }
 
-static sheaf_slice said(const record *r) { return (sheaf_slice){r->text, r->bytes}; }
+static sheaf_slice said(const record *r) {
+  return (sheaf_slice){r->text, r->bytes};
+}
 
 static void start(uint32_t framing) {
   memset(&heap, 0, sizeof heap);
@@ -71,7 +73,8 @@ static const stream_case sse_cases[] = {
     {"data: a\n\r\ndata: b\r\n\ndata: c\r\n\r", "message<a>message<b>message<c>",
      "message<a>message<b>message<c>"},
     {"data:a\n\ndata:  b\n\n", "message<a>message< b>", "message<a>message< b>"},
-    {"data: one\ndata: two\ndata: three\n\n", "message<one\ntwo\nthree>", "message<one\ntwo\nthree>"},
+    {"data: one\ndata: two\ndata: three\n\n", "message<one\ntwo\nthree>",
+     "message<one\ntwo\nthree>"},
     {"data\n\n", "message<>", "message<>"},
     {"data:\n\n", "message<>", "message<>"},
     {"data\ndata\n\n", "message<\n>", "message<\n>"},
@@ -86,9 +89,15 @@ static const stream_case sse_cases[] = {
     {"id: 1\nretry: 10\nother: x\ndata: x\n\n", "message<x>", "message<x>"},
     {"Data: x\nDATA: y\ndatas: z\ndat: w\n\n", "", ""},
     {" data: x\n\n", "", ""},
-    {"\xEF\xBB\xBF" "data: x\n\n", "message<x>", "message<x>"},
-    {"\xEF\xBB\xBF\xEF\xBB\xBF" "data: x\n\n", "", ""},
-    {"data: x\n\n\xEF\xBB\xBF" "data: y\n\n", "message<x>", "message<x>"},
+    {"\xEF\xBB\xBF"
+     "data: x\n\n",
+     "message<x>", "message<x>"},
+    {"\xEF\xBB\xBF\xEF\xBB\xBF"
+     "data: x\n\n",
+     "", ""},
+    {"data: x\n\n\xEF\xBB\xBF"
+     "data: y\n\n",
+     "message<x>", "message<x>"},
     {"\n\n\n\ndata: x\n\n\n\n\n", "message<x>", "message<x>"},
     {"data: a:b: c\n\n", "message<a:b: c>", "message<a:b: c>"},
     {"data: \xE6\x9D\x9F\xE2\x80\xA8\xC2\x85|\n\n", "message<\xE6\x9D\x9F\xE2\x80\xA8\xC2\x85|>",
@@ -105,11 +114,14 @@ static const stream_case sse_cases[] = {
     {"event: e\ndata: {\"a\":1}\n", "", "e<{\"a\":1}>"},
     {"data: {\"a\":1}\nevent: cut_na", "", "message<{\"a\":1}>"},
     {"data: {\ndata: }", "", "message<{\n}>"},
-    {"\xEF\xBB\xBF" "data: {}", "", "message<{}>"},
+    {"\xEF\xBB\xBF"
+     "data: {}",
+     "", "message<{}>"},
     {"data: {\"a\":", "", ""},
     {"data: {\"a\":1}\ndata: {", "", ""},
     {"data: plain words", "", ""},
     {"data: ", "", ""},
+    {"data\nevent: x\n", "", ""},
     {"data: [DONE", "", ""},
     {"dat", "", ""},
     {"event: x", "", ""},
@@ -210,7 +222,10 @@ TEST(a_reset_framer_serves_the_next_body) {
   CHECK_OK(feed("\ndata: z\n\n", 10, &r));
   CHECK_TEXT(said(&r), "message<z>");
   CHECK_OK(sheaf__framer_end(&framer, on_event, &r));
-  CHECK_OK(feed("\xEF\xBB\xBF" "data: w\n\n", 12, &r)); /* the end resets too */
+  CHECK_OK(
+      feed("\xEF\xBB\xBF"
+           "data: w\n\n",
+           12, &r)); /* the end resets too */
   CHECK_TEXT(said(&r), "message<z>message<w>");
   sheaf__framer_reset(&framer, SHEAF_FRAMING_NDJSON);
   CHECK_OK(feed("1\n", 2, &r));
@@ -272,7 +287,8 @@ TEST(an_event_of_many_lines_has_the_same_ceiling) {
   for (int i = 0; i < 8; i++) {
     CHECK_OK(sheaf__framer_feed(&framer, (sheaf_slice){line, sizeof line}, on_event, &r));
   }
-  CHECK_STATUS(sheaf__framer_feed(&framer, (sheaf_slice){line, sizeof line}, on_event, &r), SHEAF_E_LIMIT);
+  CHECK_STATUS(sheaf__framer_feed(&framer, (sheaf_slice){line, sizeof line}, on_event, &r),
+               SHEAF_E_LIMIT);
   CHECK_STATUS(feed("\n", 1, &r), SHEAF_E_LIMIT);
   CHECK_EQ(r.count, 0);
   finish();
@@ -288,7 +304,8 @@ TEST(a_refusing_allocator_is_told_and_mended) {
       heap.fail_at = n;
       heap.fail_after = after == 1;
       int32_t status = SHEAF_OK;
-      for (size_t i = 0; i < sizeof text - 1 && status == SHEAF_OK; i++) status = feed(text + i, 1, &r);
+      for (size_t i = 0; i < sizeof text - 1 && status == SHEAF_OK; i++)
+        status = feed(text + i, 1, &r);
       if (heap.calls >= n) {
         CHECK_EQ(status, SHEAF_E_NOMEM);
         CHECK_STATUS(feed("x", 1, &r), SHEAF_E_NOMEM);

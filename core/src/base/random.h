@@ -4,7 +4,13 @@
 
 #include <sheaf/base.h>
 
-enum { SHEAF__DRAW_RETRY = 1, SHEAF__DRAW_PAUSE = 2, SHEAF__DRAW_BREAKER = 3, SHEAF__DRAW_WAIT = 4, SHEAF__DRAW_TEST = 100 };
+enum {
+  SHEAF__DRAW_RETRY = 1,
+  SHEAF__DRAW_PAUSE = 2,
+  SHEAF__DRAW_BREAKER = 3,
+  SHEAF__DRAW_WAIT = 4,
+  SHEAF__DRAW_TEST = 100
+};
 
 uint64_t sheaf__mix64(uint64_t x); /* the splitmix64 finaliser */
 /* 0..n inclusive. */

@@ -24,29 +24,34 @@
 
 /* ---- Small pieces ---- */
 
+/* Inlined with its callers, so that the length of a literal is known when it is compiled. */
+static inline void put_plain(sheaf_buf *out, const char *text) {
+  sheaf_buf_append(out, text, strlen(text));
+}
+
 /* name comes with its comma and colon: ,"model": */
-static void put_text(sheaf_buf *out, const char *name, sheaf_slice text) {
+static inline void put_text(sheaf_buf *out, const char *name, sheaf_slice text) {
   if (text.bytes == 0) return;
-  sheaf_buf_append_text(out, name);
+  put_plain(out, name);
   sheaf_buf_append_string(out, text);
 }
 
-static void put_count(sheaf_buf *out, const char *name, uint64_t number) {
-  sheaf_buf_append_text(out, name);
+static inline void put_count(sheaf_buf *out, const char *name, uint64_t number) {
+  put_plain(out, name);
   sheaf_buf_append_u64(out, number);
 }
 
-static void put_known(sheaf_buf *out, const char *name, int64_t number) {
+static inline void put_known(sheaf_buf *out, const char *name, int64_t number) {
   if (number == SHEAF_ABSENT) return;
-  sheaf_buf_append_text(out, name);
+  put_plain(out, name);
   sheaf_buf_append_i64(out, number);
 }
 
 /* Static names of ours hold nothing to escape. */
-static void put_name(sheaf_buf *out, const char *name, const char *text) {
-  sheaf_buf_append_text(out, name);
+static inline void put_name(sheaf_buf *out, const char *name, const char *text) {
+  put_plain(out, name);
   PUT(out, "\"");
-  sheaf_buf_append_text(out, text);
+  put_plain(out, text);
   PUT(out, "\"");
 }
 
@@ -66,7 +71,7 @@ static void put_ms(sheaf_buf *out, const char *name, uint64_t ns) {
 
 /* Dollars without trailing zeros: 1250000 is 0.00125. */
 static void put_usd(sheaf_buf *out, const char *name, int64_t nano) {
-  sheaf_buf_append_text(out, name);
+  put_plain(out, name);
   if (nano < 0) PUT(out, "-");
   const uint64_t size = nano < 0 ? 0 - (uint64_t)nano : (uint64_t)nano;
   sheaf_buf_append_u64(out, size / 1000000000u);
@@ -128,12 +133,31 @@ static void put_tidied(sheaf_buf *out, sheaf_slice text) {
   sheaf_buf_append(out, kept, (size_t)(end - kept));
 }
 
+/* How many of eight bytes are '[' or '{', which differ in one bit. Exact: no borrow runs from byte to byte. */
+static inline uint64_t brackets_in(uint64_t word) {
+  const uint64_t low = SHEAF__ONES * 0x7F;
+  const uint64_t other = (word & (SHEAF__ONES * 0xDF)) ^ (SHEAF__ONES * '[');
+  const uint64_t is_other = ((other & low) + low) | other;
+  return (~is_other & SHEAF__HIGHS) >> 7; /* 1 in the byte of each */
+}
+
+static size_t count_brackets(sheaf_slice text) {
+  size_t count = 0;
+  const char *p = text.data;
+  const char *end = p + text.bytes;
+  while (end - p >= 8) {
+    uint64_t sums = 0; /* a count in each byte; 31 words cannot carry the total over 8 bits */
+    for (int i = 0; i < 31 && end - p >= 8; i++, p += 8) sums += brackets_in(sheaf__load8(p));
+    count += (size_t)(sums * SHEAF__ONES >> 56);
+  }
+  const uint64_t last = brackets_in(sheaf__load_few(p, (size_t)(end - p)));
+  return count + (size_t)(last * SHEAF__ONES >> 56);
+}
+
 /* Whether a valid document is nested at most this deep. Most have fewer brackets than that, and counting them is
  * nearly free; only the others are walked. */
 static bool is_within(sheaf_slice text, uint32_t depth_max) {
-  size_t brackets = 0;
-  for (size_t i = 0; i < text.bytes; i++) brackets += ((unsigned char)text.data[i] & 0xDF) == '[';
-  if (brackets <= depth_max) return true;
+  if (count_brackets(text) <= depth_max) return true;
   uint32_t depth = 0;
   bool in_string = false;
   for (size_t i = 0; i < text.bytes; i++) {
@@ -317,7 +341,7 @@ static void put_class(sheaf_buf *out, const char *name, uint32_t error_class) {
   if (error_class != SHEAF_CLASS_NONE) {
     put_name(out, name, sheaf_class_name(error_class));
   } else {
-    sheaf_buf_append_text(out, name);
+    put_plain(out, name);
     PUT(out, "null");
   }
 }
@@ -367,7 +391,7 @@ static void put_sheaf(sheaf_buf *out, const sheaf_result *result, bool body_is_j
   put_name(out, ",\"billing\":", sheaf_billing_name(result->billing));
   put_class(out, ",\"error_class\":", result->error_class);
   if (!result->ok)
-    sheaf_buf_append_text(out, result->retryable ? ",\"retryable\":true" : ",\"retryable\":false");
+    put_plain(out, result->retryable ? ",\"retryable\":true" : ",\"retryable\":false");
   if (result->resent_unknown) PUT(out, ",\"resent_unknown\":true");
   if (!body_is_json) PUT(out, ",\"body_not_json\":true");
   put_history(out, result);

@@ -26,6 +26,8 @@
  *     behind b is also tried with the crc that b should have;
  *   - the header is damaged: with its salt wrong no frame is valid, so when not even the first one is, frames are
  *     recognised by shape alone (a wrong guess refuses to write, which loses nothing).
+ * What cannot be told: damage to the last durable frames when no frame behind it was written later, and damage that
+ * reaches the crc in front of the only frame that was; both look like a torn tail.
  *
  * Outline: bytes, writing, what a frame looks like, looking for durable frames behind a bad one, reading, ranges. */
 #include <sheaf/line.h>

@@ -218,6 +218,7 @@ int32_t sheaf__framer_feed(sheaf__framer *framer, sheaf_slice chunk, sheaf__even
 /* "[DONE]" by prefix, as the official clients compare, or one whole JSON value. */
 static bool is_whole(sheaf_slice data) {
   size_t at = 0;
+  if (data.bytes == 0) return false;
   while (at < data.bytes && (data.data[at] == ' ' || data.data[at] == '\t')) at++;
   sheaf_slice rest = sheaf__slice_from(data, at);
   if (rest.bytes >= 6 && memcmp(rest.data, "[DONE]", 6) == 0) return true;

@@ -1,0 +1,281 @@
+/* args.c: the command line and the config file, from one table. A config file is a JSON object with the same names (dashes as underscores); the command line wins. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KIND_TEXT, KIND_FLAG, KIND_NUMBER, KIND_ORDER, KIND_RESUME, KIND_NO_RESUME, KIND_TARGET, KIND_TEMPERATURE };
+enum { FOR_RUN = 1, FOR_BENCH = 2 };
+
+typedef struct arg_row {
+  const char *name;
+  uint32_t kind;
+  uint32_t commands;
+  size_t offset;
+  uint64_t min, max; /* of numbers */
+} arg_row;
+
+#define AT(field) offsetof(cli_args, field)
+static const arg_row rows[] = {
+    {"output", KIND_TEXT, FOR_RUN, AT(output), 0, 0},
+    {"provider", KIND_TEXT, FOR_RUN, AT(target.provider), 0, 0},
+    {"base_url", KIND_TEXT, FOR_RUN, AT(target.base_url), 0, 0},
+    {"model", KIND_TEXT, FOR_RUN, AT(target.model), 0, 0},
+    {"system", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(system), 0, 0},
+    {"template", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(template_text), 0, 0},
+    {"url", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(url), 0, 0},
+    {"params", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(params), 0, 0},
+    {"format", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(format), 0, 0},
+    {"summary", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(summary), 0, 0},
+    {"metrics", KIND_TEXT, FOR_RUN, AT(metrics), 0, 0},
+    {"prices", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(prices), 0, 0},
+    {"api_key_file", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(api_key_file), 0, 0},
+    {"key_header", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(key_header), 0, 0},
+    {"query", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(query), 0, 0},
+    {"proxy", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(proxy), 0, 0},
+    {"ca_file", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(ca_file), 0, 0},
+    {"allow_http", KIND_FLAG, FOR_RUN | FOR_BENCH, AT(allow_http), 0, 0},
+    {"quiet", KIND_FLAG, FOR_RUN | FOR_BENCH, AT(quiet), 0, 0},
+    {"dry_run", KIND_FLAG, FOR_RUN, AT(dry_run), 0, 0},
+    {"retry_failed", KIND_FLAG, FOR_RUN, AT(retry_failed), 0, 0},
+    {"sync_full", KIND_FLAG, FOR_RUN, AT(sync_full), 0, 0},
+    {"help", KIND_FLAG, FOR_RUN | FOR_BENCH, AT(help), 0, 0},
+    {"order", KIND_ORDER, FOR_RUN, AT(order), 0, 0},
+    {"resume", KIND_RESUME, FOR_RUN, AT(resume), 0, 0},
+    {"no_resume", KIND_NO_RESUME, FOR_RUN, AT(resume), 0, 0},
+    {"limit", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(limit), 0, UINT64_MAX / 2},
+    {"runs", KIND_NUMBER, FOR_BENCH, AT(runs), 1, 100},
+    {"input", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(input), 0, 0},
+    {"target", KIND_TARGET, FOR_BENCH, 0, 0, 0},
+    {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH, AT(params), 0, 0},
+    {"connect_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(connect_timeout_ms), 1, 600000},
+    {"first_byte_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(first_byte_timeout_ms), 0, 86400000},
+    {"idle_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(idle_timeout_ms), 0, 86400000},
+    {"shards", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(shards), 0, 64},
+    {"http2", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(http2), 0, 2},
+};
+
+/* dashes -> underscores, at most 63 bytes */
+static sheaf_slice canonical(const char *name, size_t bytes, char *to) {
+  if (bytes > 63) bytes = 63;
+  for (size_t i = 0; i < bytes; i++) to[i] = name[i] == '-' ? '_' : name[i];
+  to[bytes] = 0;
+  return (sheaf_slice){to, bytes};
+}
+
+static const arg_row *row_find(const char *name, uint32_t command) {
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    if (strcmp(rows[i].name, name) == 0 && (rows[i].commands & command)) return &rows[i];
+  return NULL;
+}
+
+static bool whole_number(const char *text, uint64_t *number) {
+  int64_t parsed;
+  if (sheaf_json_int(sheaf_slice_of(text), &parsed) || parsed < 0) return false;
+  *number = (uint64_t)parsed;
+  return true;
+}
+
+static int bad_value(const char *name, const char *value, const char *remedy) {
+  cli_say("--%s cannot be \"%s\": %s", name, value, remedy);
+  return CLI_USAGE;
+}
+
+static int add_temperature(cli_args *args, const char *value) {
+  int64_t nano;
+  if (sheaf_json_nano(sheaf_slice_of(value), &nano)) return bad_value("temperature", value, "give a number, as 0.2");
+  size_t bytes = strlen(value) + 32 + (args->params ? strlen(args->params) : 0);
+  char *text = malloc(bytes);
+  if (text == NULL) return CLI_HOST;
+  snprintf(text, bytes, "%s%s\"temperature\":%s", args->params ? args->params : "", args->params ? "," : "", value);
+  args->params = text;
+  return CLI_OK;
+}
+
+/* Sets one option of the table. value NULL: none was given. */
+static int row_set(cli_args *args, const arg_row *row, const char *value, bool on) {
+  void *field = (char *)args + row->offset;
+  uint64_t number = 0;
+  switch (row->kind) {
+    case KIND_TEXT: memcpy(field, &value, sizeof value); return CLI_OK;
+    case KIND_FLAG: memcpy(field, &on, sizeof on); return CLI_OK;
+    case KIND_RESUME: args->resume = on ? SHEAF_RESUME_REQUIRED : SHEAF_RESUME_NEVER; return CLI_OK;
+    case KIND_NO_RESUME: args->resume = on ? SHEAF_RESUME_NEVER : SHEAF_RESUME_AUTO; return CLI_OK;
+    case KIND_NUMBER:
+      if (!whole_number(value, &number) || number < row->min || number > row->max) {
+        cli_say("--%s cannot be \"%s\": give a whole number from %llu to %llu", row->name, value, (unsigned long long)row->min,
+                (unsigned long long)row->max);
+        return CLI_USAGE;
+      }
+      memcpy(field, &number, sizeof number);
+      return CLI_OK;
+    case KIND_ORDER:
+      if (strcmp(value, "input") && strcmp(value, "completion")) return bad_value("order", value, "give input or completion");
+      args->order = value[0] == 'i' ? SHEAF_ORDER_INPUT : SHEAF_ORDER_COMPLETION;
+      return CLI_OK;
+    case KIND_TEMPERATURE: return add_temperature(args, value);
+    default:
+      if (args->target_count == 32) return bad_value("target", value, "at most 32 targets");
+      args->targets[args->target_count++] = value;
+      return CLI_OK;
+  }
+}
+
+static bool takes_value(const arg_row *row) {
+  return row == NULL || (row->kind != KIND_FLAG && row->kind != KIND_RESUME && row->kind != KIND_NO_RESUME);
+}
+
+/* The provider's and the simulator's own tables. */
+static int foreign_set(cli_args *args, const char *shown, sheaf_slice name, const char *value) {
+  char message[256] = "";
+#ifdef SHEAF_SIM
+  if (name.bytes > 4 && memcmp(name.data, "sim_", 4) == 0) {
+    int32_t status = sheaf_sim_option_set(&args->sim, name.data + 4, value, message, sizeof message);
+    if (status == SHEAF_OK) return CLI_OK;
+    cli_say("--%s: %s", shown, message[0] ? message : sheaf_status_text(status));
+    return CLI_USAGE;
+  }
+#endif
+  int32_t status = sheaf_option_set(&args->engine, name, sheaf_slice_of(value), message, sizeof message);
+  if (status == SHEAF_OK) return CLI_OK;
+  if (status == SHEAF_E_NOT_FOUND) cli_say("there is no option --%s; --help lists them", shown);
+  else cli_say("--%s: %s", shown, message);
+  return CLI_USAGE;
+}
+
+static bool known_elsewhere(sheaf_slice name) {
+  return sheaf_option_find(name) != NULL || (name.bytes > 4 && memcmp(name.data, "sim_", 4) == 0);
+}
+
+/* ---- The config file ---- */
+
+static char *plain_value(sheaf_slice value) {
+  sheaf_buf buf;
+  sheaf_buf_init(&buf, &cli_allocator, 1 << 20);
+  if (sheaf_json_kind(value) == SHEAF_JSON_STRING) sheaf_buf_append_unescaped(&buf, sheaf_json_inside(value));
+  else sheaf_buf_append_slice(&buf, value);
+  sheaf_buf_append(&buf, "", 1);
+  return buf.status ? NULL : buf.data; /* lives as long as the process */
+}
+
+static int config_member(cli_args *args, const char *path, uint32_t command, sheaf_slice key, sheaf_slice value) {
+  char name[64];
+  sheaf_slice canon = canonical(key.data, key.bytes, name);
+  const arg_row *row = row_find(name, command);
+  uint32_t kind = sheaf_json_kind(value);
+  if (row == NULL && !known_elsewhere(canon)) {
+    cli_say("%s: there is no option \"%s\"; remove it or see --help", path, name);
+    return CLI_USAGE;
+  }
+  bool is_params = row != NULL && strcmp(row->name, "params") == 0;
+  if (kind == SHEAF_JSON_ARRAY && row != NULL && row->kind == KIND_TARGET) {
+    sheaf_json_iter iter;
+    sheaf_slice unused, item;
+    sheaf_json_iter_init(&iter, value);
+    while (sheaf_json_iter_next(&iter, &unused, &item) == SHEAF_OK)
+      if (row_set(args, row, plain_value(item), true)) return CLI_USAGE;
+    return CLI_OK;
+  }
+  if (kind == SHEAF_JSON_ARRAY || kind == SHEAF_JSON_NULL || (kind == SHEAF_JSON_OBJECT && !is_params)) {
+    cli_say("%s: \"%s\" must be a string, a number or true/false", path, name);
+    return CLI_USAGE;
+  }
+  char *text = plain_value(value);
+  if (text == NULL) return CLI_HOST;
+  if (!takes_value(row)) {
+    if (kind != SHEAF_JSON_BOOL) return cli_say("%s: \"%s\" must be true or false", path, name), CLI_USAGE;
+    return row_set(args, row, NULL, sheaf_json_true(value));
+  }
+  return row ? row_set(args, row, text, true) : foreign_set(args, name, canon, text);
+}
+
+static int config_read(cli_args *args, const char *path, uint32_t command) {
+  size_t bytes;
+  char *text = cli_read_file(path, 1 << 20, &bytes); /* strings point into copies; the text itself may go */
+  if (text == NULL) return CLI_USAGE;
+  sheaf_parse_error error;
+  sheaf_json_iter iter;
+  sheaf_slice all = {text, bytes}, key, value;
+  int answer = CLI_OK;
+  while (all.bytes && strchr(" \t\r\n", all.data[0])) all.data++, all.bytes--;
+  if (sheaf_json_check(all, &error)) {
+    cli_say("%s: byte %zu: %s", path, error.offset + 1, error.message);
+    answer = CLI_USAGE;
+  } else if (sheaf_json_kind(all) != SHEAF_JSON_OBJECT || sheaf_json_iter_init(&iter, all)) {
+    cli_say("%s must be a JSON object of options", path);
+    answer = CLI_USAGE;
+  } else {
+    while (answer == CLI_OK && sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK)
+      answer = config_member(args, path, command, key, value);
+  }
+  free(text);
+  return answer;
+}
+
+/* ---- The command line ---- */
+
+/* --name, --name=value, --name value, -o, -h. Moves *at past what it used. */
+static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t command) {
+  const char *given = argv[*at];
+  if (strcmp(given, "-o") == 0) given = "--output";
+  if (strcmp(given, "-h") == 0) given = "--help";
+  if (strcmp(given, "-q") == 0) given = "--quiet";
+  const char *name_text = given + 2, *equals = strchr(name_text, '=');
+  if (given[0] != '-' || given[1] != '-') {
+    cli_say("there is no option %s; --help lists them", given);
+    return CLI_USAGE;
+  }
+  char name[64];
+  sheaf_slice canon = canonical(name_text, equals ? (size_t)(equals - name_text) : strlen(name_text), name);
+  if (strcmp(name, "api_key") == 0) {
+    cli_say("a key on the command line can be read by every user of this machine: use the provider's environment variable or --api-key-file FILE");
+    return CLI_USAGE;
+  }
+  const arg_row *row = row_find(name, command);
+  if (row == NULL && !known_elsewhere(canon)) {
+    cli_say("there is no option %s; --help lists them", given);
+    return CLI_USAGE;
+  }
+  if (!takes_value(row)) return row_set(args, row, NULL, true);
+  if (row == NULL && strcmp(name, "stream") == 0 && equals == NULL) return foreign_set(args, "stream", canon, "yes");
+  const char *value = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
+  if (value == NULL) {
+    cli_say("%s needs a value", given);
+    return CLI_USAGE;
+  }
+  return row ? row_set(args, row, value, true) : foreign_set(args, given + 2, canon, value);
+}
+
+int cli_args_read(int argc, char **argv, const char *command_name, cli_args *args) {
+  uint32_t command = strcmp(command_name, "bench") == 0 ? FOR_BENCH : FOR_RUN;
+  memset(args, 0, sizeof *args);
+  sheaf_engine_options_init(&args->engine);
+#ifdef SHEAF_SIM
+  args->sim = SHEAF_SIM_OPTIONS_INIT;
+#endif
+  args->connect_timeout_ms = 10000;
+  args->http2 = 1;
+  args->runs = 3;
+  for (int i = 0; i + 1 < argc; i++) /* the config file first, so that the command line wins */
+    if (strcmp(argv[i], "--config") == 0) {
+      int answer = config_read(args, argv[i + 1], command);
+      if (answer) return answer;
+    }
+  for (int i = 0; i < argc; i++) {
+    if (strcmp(argv[i], "--config") == 0) {
+      if (++i == argc) return cli_say("--config needs a file"), CLI_USAGE;
+      continue;
+    }
+    if (argv[i][0] == '-' && argv[i][1]) {
+      int answer = option_read(args, argc, argv, &i, command);
+      if (answer) return answer;
+    } else if (args->input != NULL && command == FOR_RUN) {
+      cli_say("one input at a time: \"%s\" comes after \"%s\"", argv[i], args->input);
+      return CLI_USAGE;
+    } else {
+      args->input = argv[i];
+    }
+  }
+  return CLI_OK;
+}

@@ -1,0 +1,116 @@
+/* help.c: what --help prints. The numeric options come from the engine's own table, so that they cannot differ from it. */
+#include "cli.h"
+
+#include <string.h>
+
+static const char whole[] =
+    "sheaf: runs large numbers of LLM requests: concurrent, rate-limited, retried, resumable\n"
+    "\n"
+    "  sheaf run INPUT -o OUT [options]     a file of prompts or requests in, a file of results out\n"
+    "  sheaf bench --target ... [options]   the same prompts on several models, side by side\n"
+    "  sheaf sim [options]                  a simulated provider on this machine\n"
+    "  sheaf help run|bench|sim             what each of them takes\n"
+    "\n"
+    "Try it without a key:   sheaf run prompts.jsonl -o results.jsonl --provider sim --model m\n";
+
+static const char run_head[] =
+    "sheaf run INPUT -o OUT [options]\n"
+    "\n"
+    "INPUT: JSON lines (strings, {\"prompt\": ...}, {\"messages\": ...}, or the OpenAI batch form), plain text (a prompt a line),\n"
+    "or CSV; - is standard input. OUT: one JSON line a request; - is standard output. The same command again resumes.\n"
+    "\n"
+    "Where to\n"
+    "  --provider NAME        openai (default; and every server that speaks like it), anthropic, gemini, ollama, sim\n"
+    "  --base-url URL         another server, as http://127.0.0.1:8000/v1\n"
+    "  --model NAME           for requests that name none\n"
+    "  --url PATH             another operation, as /v1/embeddings or /v1/responses\n"
+    "  --api-key-file FILE    instead of OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or GOOGLE_API_KEY\n"
+    "  --key-header NAME, --query TEXT, --proxy URL, --ca-file FILE, --allow-http\n"
+    "\n"
+    "What\n"
+    "  --system TEXT          a system message for all\n"
+    "  --template TEXT        for text and CSV: {line} or {column} in it; {{ and }} are braces\n"
+    "  --temperature X        and any other field: --params '{\"top_p\":0.9}'\n"
+    "  --format jsonl|text|csv\n"
+    "  --limit N              the first N requests only\n"
+    "  --dry-run              check every line and estimate the cost; send nothing\n"
+    "\n"
+    "Results\n"
+    "  --order input|completion   input (default): restored at the end\n"
+    "  --resume, --no-resume  default: resume if OUT is of this run; --no-resume keeps an earlier OUT as OUT.bak\n"
+    "  --retry-failed         run the failed ones of an earlier run again\n"
+    "  --sync-full            survive a power cut, not only a kill\n"
+    "  --summary FILE.json, --metrics FILE   statistics as JSON, as OpenMetrics text\n"
+    "  --prices FILE.json     prices that differ from the built-in ones\n"
+    "  --quiet                no progress, no summary\n"
+    "  --config FILE.json     the same options as a JSON object\n"
+    "\n"
+    "Limits and tries\n";
+
+static const char run_tail[] =
+    "\n"
+    "Connection\n"
+    "  --connect-timeout-ms N, --first-byte-timeout-ms N, --idle-timeout-ms N, --shards N, --http2 0|1|2\n"
+    "\n"
+    "With --provider sim every option of `sheaf sim` works as --sim-NAME, as --sim-latency lognormal:80:0.8\n"
+    "\n"
+    "Exit codes: 0 all succeeded, 2 bad usage, 3 bad input, 4 some failed, 5 all failed, 6 interrupted, 7 budget spent, 8 host failure\n";
+
+static const char bench_text[] =
+    "sheaf bench --target NAME=provider:model[@base_url] ... --input PROMPTS [options]\n"
+    "\n"
+    "Runs the same prompts on every target at once, several times, and compares.\n"
+    "\n"
+    "  --target NAME=provider:model@base_url   once for each; provider as in sheaf run\n"
+    "  --input FILE           prompts, in any form that sheaf run reads\n"
+    "  --runs N               how often (3)\n"
+    "  --limit N              the first N prompts only\n"
+    "  --concurrency N        for each target (adaptive)\n"
+    "  --stream               measure the time to the first token\n"
+    "  --summary FILE.json    the table as JSON\n"
+    "  --system, --params, --temperature, --max-tokens, --quiet and the limits of sheaf run\n";
+
+static void print_row(FILE *to, const char *name, const char *value, const char *about) {
+  char left[64];
+  snprintf(left, sizeof left, "--%s %s", name, value);
+  for (char *c = left; *c; c++)
+    if (*c == '_') *c = '-';
+  fprintf(to, "  %-34s %s\n", left, about);
+}
+
+static void print_options(FILE *to) {
+  for (uint32_t i = 0;; i++) {
+    const sheaf_option *o = sheaf_option_at(i);
+    if (o == NULL) return;
+    char about[192];
+    if (o->choices != NULL || o->initial == SHEAF_NEVER) snprintf(about, sizeof about, "%s", o->help);
+    else snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)o->initial);
+    print_row(to, o->name, strcmp(o->name, "stream") == 0 ? "" : o->choices ? o->choices : "N", about);
+  }
+}
+
+static void print_sim(FILE *to) {
+  fputs("sheaf sim [options]\n\nA provider on loopback that costs nothing: OpenAI, Anthropic, Gemini and Ollama shapes. Its first line of output is its\n"
+        "address. It ends on Ctrl-C and prints its ledger. A header \"x-sheaf-fault: 429\" asks for one fault.\n\n",
+        to);
+#ifdef SHEAF_SIM
+  const char *name, *value, *about;
+  for (uint32_t i = 0; sheaf_sim_option_at(i, &name, &value, &about); i++) print_row(to, name, value, about);
+#endif
+}
+
+void cli_help(FILE *to, const char *command) {
+  if (command == NULL) {
+    fputs(whole, to);
+  } else if (strcmp(command, "run") == 0) {
+    fputs(run_head, to);
+    print_options(to);
+    fputs(run_tail, to);
+  } else if (strcmp(command, "bench") == 0) {
+    fputs(bench_text, to);
+  } else if (strcmp(command, "sim") == 0) {
+    print_sim(to);
+  } else {
+    fprintf(to, "there is no command \"%s\"\n\n%s", command, whole);
+  }
+}

@@ -1,0 +1,120 @@
+/* progress.c: what a person sees while it runs: three lines redrawn in place on a terminal, a line every five seconds elsewhere. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define TERMINAL_EVERY_NS 100000000ull
+#define PLAIN_EVERY_NS 5000000000ull
+
+void cli_progress_open(cli_progress *p, bool quiet) {
+  memset(p, 0, sizeof *p);
+  p->shown = !quiet;
+  p->terminal = !quiet && isatty(STDERR_FILENO);
+  p->begun_ns = sheaf_now_ns();
+  p->next_ns = p->begun_ns + (p->terminal ? TERMINAL_EVERY_NS : PLAIN_EVERY_NS);
+}
+
+void cli_progress_error(cli_progress *p, const sheaf_result *r) {
+  char id[40], message[100];
+  cli_plain(id, sizeof id, r->custom_id);
+  cli_plain(message, sizeof message, r->error_message);
+  snprintf(p->last_error, sizeof p->last_error, "%s: %s: %s", id, sheaf_class_name(r->error_class), message);
+}
+
+static void erase(cli_progress *p) {
+  if (p->rows_drawn) fprintf(stderr, "\r\x1b[%uA\x1b[J", p->rows_drawn);
+  p->rows_drawn = 0;
+}
+
+void cli_progress_note(cli_progress *p, const char *sentence) {
+  if (!p->shown) return;
+  erase(p);
+  fprintf(stderr, "%s\n", sentence);
+}
+
+static int columns(void) {
+  struct winsize size;
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+/* A line cut at the terminal's edge, so that redrawing finds its place. */
+static void put_line(cli_progress *p, const char *text, int width) {
+  fprintf(stderr, "%.*s\n", width - 1, text);
+  p->rows_drawn++;
+}
+
+typedef struct view {
+  unsigned long long done, total;
+  bool has_total, exact;
+  char eta[32], wall[32];
+} view;
+
+static view look(const sheaf_stats *s, const sheaf_files_report *files) {
+  view v = {.done = s->succeeded + s->failed + s->skipped};
+  v.has_total = files->rows_total != SHEAF_NEVER && files->rows_total > 0;
+  v.exact = files->has_total;
+  v.total = v.has_total ? files->rows_total : 0;
+  if (v.has_total && v.total < v.done) v.total = v.done;
+  cli_duration(s->now_ns - s->started_ns, v.wall);
+  cli_duration(v.has_total ? sheaf_stats_eta_ns(s, v.total - v.done) : SHEAF_NEVER, v.eta);
+  return v;
+}
+
+static double tokens_per_s(const sheaf_stats *s) {
+  double seconds = (double)(s->now_ns - s->started_ns) / 1e9;
+  return seconds > 0 ? (double)s->output_tokens / seconds : 0;
+}
+
+static void draw_terminal(cli_progress *p, const sheaf_stats *s, const view *v) {
+  char line[512], bar[64];
+  int width = columns(), cells = width > 100 ? 30 : 20;
+  int full = v->has_total && v->total ? (int)(v->done * (unsigned long long)cells / v->total) : 0;
+  for (int i = 0; i < cells; i++) bar[i] = i < full ? '#' : '.';
+  bar[cells] = 0;
+  erase(p);
+  if (v->has_total)
+    snprintf(line, sizeof line, "[%s] %llu/%s%llu  %llu%%  %llu failed  %s elapsed, %s left", bar, v->done, v->exact ? "" : "~",
+             v->total, v->total ? v->done * 100 / v->total : 0, (unsigned long long)s->failed, v->wall, v->eta);
+  else
+    snprintf(line, sizeof line, "%llu done  %llu failed  %s elapsed", v->done, (unsigned long long)s->failed, v->wall);
+  put_line(p, line, width);
+  int n = snprintf(line, sizeof line, "%llu running of %llu (%s)  %.1f/s  %.0f tokens/s", (unsigned long long)s->in_flight,
+                   (unsigned long long)(s->limit_milli / 1000), sheaf_limited_by_name(s->limited_by), (double)s->rate_milli / 1e3,
+                   tokens_per_s(s));
+  if (s->retries && n > 0 && n < 400) n += snprintf(line + n, sizeof line - (size_t)n, "  %llu retries", (unsigned long long)s->retries);
+  if (s->cost_usd_nano != SHEAF_ABSENT && n > 0 && n < 400)
+    n += snprintf(line + n, sizeof line - (size_t)n, "  $%.4f", (double)s->cost_usd_nano / 1e9);
+  if (s->paused_until_ns != SHEAF_NEVER && n > 0 && n < 400) {
+    char wait[32];
+    snprintf(line + n, sizeof line - (size_t)n, "  paused for %s", cli_duration(s->paused_until_ns - s->now_ns, wait));
+  }
+  put_line(p, line, width);
+  if (p->last_error[0]) {
+    snprintf(line, sizeof line, "last error  %s", p->last_error);
+    put_line(p, line, width);
+  }
+  fflush(stderr);
+}
+
+static void draw_plain(const sheaf_stats *s, const view *v) {
+  char line[256];
+  sheaf_stats_line(s, line, sizeof line);
+  if (v->has_total) fprintf(stderr, "%s  %llu of %s%llu: %s; %s left\n", v->wall, v->done, v->exact ? "" : "~", v->total, line, v->eta);
+  else fprintf(stderr, "%s  %s\n", v->wall, line);
+}
+
+void cli_progress_draw(cli_progress *p, const sheaf_stats *s, const sheaf_files_report *files, bool force) {
+  uint64_t now = sheaf_now_ns();
+  if (!p->shown || (!force && now < p->next_ns)) return;
+  p->next_ns = now + (p->terminal ? TERMINAL_EVERY_NS : PLAIN_EVERY_NS);
+  view v = look(s, files);
+  if (p->terminal) draw_terminal(p, s, &v);
+  else draw_plain(s, &v);
+}
+
+void cli_progress_close(cli_progress *p) {
+  p->rows_drawn = 0; /* the last picture stays */
+}

@@ -1,0 +1,324 @@
+/* run.c: sheaf run: a file of requests through the engine over libcurl into a file of results.
+ *
+ * One thread: the files, the engine and the transport take turns; signals only count and wake. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli.h"
+
+#include "../files/sha256_x86.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+typedef struct run_state {
+  cli_args args;
+  cli_place place;
+  sheaf_files *files;
+  sheaf_curl *curl;
+  sheaf_engine *engine;
+  sheaf_price_table *prices;
+  sheaf_sink file_sink; /* the files' own; events pass by here first */
+  cli_progress progress;
+  bool draining, aborted, budget, key_stopped, run_late;
+  int32_t failure; /* what ended the run early, of a door */
+  char first_error[256];
+} run_state;
+
+/* ---- Signals: the first drains, the second cancels ---- */
+
+static volatile sig_atomic_t interrupts;
+static sheaf_curl *to_wake;
+
+static void on_signal(int number) {
+  (void)number;
+  if (interrupts < 3) interrupts++;
+  if (to_wake != NULL) sheaf_curl_wake(to_wake); /* async-signal-safe */
+}
+
+static void listen_to_signals(run_state *run) {
+  struct sigaction action = {.sa_handler = on_signal};
+  to_wake = run->curl;
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write, not the end */
+}
+
+static void obey_signals(run_state *run) {
+  if (interrupts >= 1 && !run->draining) {
+    run->draining = true;
+    sheaf_engine_drain(run->engine);
+    cli_progress_note(&run->progress, "stopping: waiting for what is in flight (Ctrl-C again cancels it)");
+  }
+  if (interrupts >= 2 && !run->aborted) {
+    run->aborted = true;
+    sheaf_engine_abort(run->engine);
+    cli_progress_note(&run->progress, "cancelling what is in flight; it may have been billed");
+  }
+}
+
+/* ---- Events on their way to the files ---- */
+
+static void on_notice(run_state *run, const sheaf_event *event) {
+  char line[256], wait[32];
+  switch (event->notice) {
+    case SHEAF_NOTICE_PAUSED:
+      snprintf(line, sizeof line, "paused for %s: the provider asked to wait", cli_duration(event->number, wait));
+      break;
+    case SHEAF_NOTICE_BREAKER_OPEN:
+      snprintf(line, sizeof line, "the endpoint keeps failing: waiting %s before the next try", cli_duration(event->number, wait));
+      break;
+    case SHEAF_NOTICE_KEY_STOPPED:
+      run->key_stopped = true;
+      snprintf(line, sizeof line, "the provider refused the key (%s): nothing more is sent with it", sheaf_class_name((uint32_t)event->number));
+      break;
+    case SHEAF_NOTICE_BUDGET:
+      run->budget = true;
+      snprintf(line, sizeof line, "the budget is spent: nothing more is sent");
+      break;
+    case SHEAF_NOTICE_RUN_DEADLINE: run->run_late = true; /* fall through */
+    case SHEAF_NOTICE_STORE_FAILED:
+    case SHEAF_NOTICE_BREAKER_CLOSED: snprintf(line, sizeof line, "%.*s", (int)event->text.bytes, event->text.data); break;
+    default: return; /* resent unknowns are counted and stand in the summary */
+  }
+  cli_progress_note(&run->progress, line);
+}
+
+static int32_t on_event(void *ctx, const sheaf_event *event) {
+  run_state *run = ctx;
+  if (event->kind == SHEAF_EVENT_NOTICE) on_notice(run, event);
+  if (event->kind == SHEAF_EVENT_RESULT && !event->result->ok && (event->result->attempted || run->key_stopped)) {
+    cli_progress_error(&run->progress, event->result);
+    if (run->first_error[0] == 0) {
+      char text[200];
+      cli_plain(text, sizeof text, event->result->error_message);
+      snprintf(run->first_error, sizeof run->first_error, "%s: %s", sheaf_class_name(event->result->error_class), text);
+    }
+  }
+  return run->file_sink.put(run->file_sink.ctx, event);
+}
+
+/* ---- Set-up ---- */
+
+static int open_files(run_state *run) {
+  const cli_args *args = &run->args;
+  sheaf_files_options options = SHEAF_FILES_OPTIONS_INIT;
+  char message[1024] = "";
+  options.input = args->input;
+  options.output = args->output;
+  options.template_text = args->template_text;
+  options.order = args->order;
+  options.resume = args->resume;
+  options.retry_failed = args->retry_failed;
+  options.limit = args->limit;
+  options.sync = args->sync_full ? SHEAF_SYNC_FULL : SHEAF_SYNC_NORMAL;
+  if (args->format != NULL) {
+    static const char *const names[] = {"auto", "jsonl", "text", "csv"};
+    uint32_t n = 0;
+    while (n < 4 && strcmp(args->format, names[n]) != 0) n++;
+    if (n == 4) return cli_say("--format cannot be \"%s\": give jsonl, text, csv or auto", args->format), CLI_USAGE;
+    options.format = n;
+  }
+  int32_t status = sheaf_files_open(&options, &run->files, message, sizeof message);
+  if (status == SHEAF_OK) return CLI_OK;
+  cli_say("%s", message[0] ? message : sheaf_status_text(status));
+  return status == SHEAF_E_NOMEM ? CLI_HOST : CLI_BAD_INPUT;
+}
+
+static int open_prices(run_state *run) {
+  if (run->args.prices == NULL) return CLI_OK;
+  size_t bytes;
+  char *text = cli_read_file(run->args.prices, 1 << 20, &bytes);
+  if (text == NULL) return CLI_BAD_INPUT;
+  sheaf_parse_error error = {0};
+  int32_t status = sheaf_prices_read((sheaf_slice){text, bytes}, &cli_allocator, &run->prices, &error);
+  free(text);
+  if (status) return cli_say("%s: %s", run->args.prices, error.message ? error.message : sheaf_status_text(status)), CLI_BAD_INPUT;
+  run->args.engine.prices = run->prices;
+  return CLI_OK;
+}
+
+static int open_transport(run_state *run) {
+  const cli_args *args = &run->args;
+  sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
+  options.connect_timeout_ms = args->connect_timeout_ms;
+  options.first_byte_timeout_ms = args->first_byte_timeout_ms;
+  options.idle_timeout_ms = args->idle_timeout_ms;
+  options.shards = (uint32_t)args->shards;
+  options.http2 = (uint32_t)args->http2;
+  options.proxy = args->proxy;
+  options.ca_file = args->ca_file;
+  options.allow_http = args->allow_http;
+  options.max_connections = args->engine.concurrency ? args->engine.concurrency : args->engine.max_concurrency;
+  if (sheaf_curl_new(&options, &run->curl)) return cli_say("the HTTP transport could not be set up"), CLI_HOST;
+  if (run->place.endpoint.credential_id == 0) return CLI_OK;
+  char base[1024];
+  snprintf(base, sizeof base, "%.*s", (int)run->place.endpoint.base_url.bytes, run->place.endpoint.base_url.data);
+  int32_t status = sheaf_curl_set_credential(run->curl, 1, base, run->place.secret);
+  cli_place_wipe(&run->place);
+  if (status) return cli_say("the key or the base URL cannot be used: a key is one line of plain characters, a base URL begins with https://"), CLI_USAGE;
+  return CLI_OK;
+}
+
+static int open_engine(run_state *run) {
+  cli_args *args = &run->args;
+  args->engine.endpoints = &run->place.endpoint;
+  args->engine.endpoint_count = 1;
+  args->engine.system = sheaf_slice_of(args->system);
+  args->engine.params = sheaf_slice_of(args->params);
+  if (args->params != NULL && args->params[0] == '{' && args->params[strlen(args->params) - 1] == '}') {
+    args->engine.params.data++;
+    args->engine.params.bytes -= 2;
+  }
+  args->engine.sha256_blocks = sheaf__sha256_fastest();
+  if (getrandom(&args->engine.seed, sizeof args->engine.seed, 0) != (ssize_t)sizeof args->engine.seed) args->engine.seed = sheaf_now_ns();
+  int32_t status = sheaf_engine_new(&args->engine, &cli_allocator, &run->engine);
+  if (status == SHEAF_OK) return CLI_OK;
+  cli_say("%s", status <= SHEAF_E_SYNTAX && status > SHEAF_E_IO ? "--params is not a JSON object" : sheaf_status_text(status));
+  return status == SHEAF_E_NOMEM ? CLI_HOST : CLI_USAGE;
+}
+
+static int join_doors(run_state *run) {
+  run->file_sink = *sheaf_files_sink(run->files);
+  const sheaf_sink sink = {.struct_bytes = sizeof sink, .ctx = run, .put = on_event};
+  const sheaf_doors doors = {.struct_bytes = sizeof doors,
+                             .transport = sheaf_curl_transport(run->curl),
+                             .sink = &sink,
+                             .source = sheaf_files_source(run->files),
+                             .store = sheaf_files_store(run->files)};
+  sheaf_curl_bind(run->curl, run->engine);
+  sheaf_files_bind(run->files, run->engine);
+  return sheaf_engine_open(run->engine, &doors) == SHEAF_OK ? CLI_OK : CLI_HOST;
+}
+
+/* ---- The loop ---- */
+
+static uint64_t time_to_wait(const run_state *run, uint64_t now) {
+  uint64_t at = sheaf_engine_timeout_ns(run->engine);
+  if (run->progress.shown && run->progress.next_ns < at) at = run->progress.next_ns;
+  return at == SHEAF_NEVER ? SHEAF_NEVER : at > now ? at - now : 0;
+}
+
+static void draw(run_state *run, bool force) {
+  if (!run->progress.shown || (!force && sheaf_now_ns() < run->progress.next_ns)) return;
+  sheaf_stats stats;
+  sheaf_files_report report;
+  sheaf_engine_stats(run->engine, &stats);
+  sheaf_files_report_get(run->files, &report);
+  cli_progress_draw(&run->progress, &stats, &report, force);
+}
+
+static int32_t loop(run_state *run) {
+  for (;;) {
+    obey_signals(run);
+    sheaf_files_pump(run->files);
+    uint64_t now = sheaf_now_ns();
+    int32_t status = sheaf_engine_run_once(run->engine, now, sheaf_unix_ms());
+    if (status == SHEAF_E_END) return run->failure;
+    if (status != SHEAF_OK && run->failure == SHEAF_OK) run->failure = status;
+    uint64_t wait = time_to_wait(run, now);
+    if (wait > 1000000) { /* about to sleep: what is done goes to the file */
+      int32_t flushed = sheaf_files_flush(run->files);
+      if (flushed && run->failure == SHEAF_OK) {
+        run->failure = flushed;
+        sheaf_engine_abort(run->engine);
+        continue;
+      }
+    }
+    draw(run, false);
+    int32_t polled = sheaf_curl_poll(run->curl, wait, sheaf_files_input_fd(run->files));
+    if (polled) return polled;
+  }
+}
+
+/* ---- The end ---- */
+
+static int exit_code(const run_state *run, const sheaf_stats *s) {
+  switch (run->failure) {
+    case SHEAF_OK: break;
+    case SHEAF_E_IO:
+    case SHEAF_E_STORE:
+    case SHEAF_E_NOMEM: return CLI_HOST;
+    default: return CLI_BAD_INPUT;
+  }
+  if (run->draining || run->run_late) return CLI_INTERRUPTED;
+  if (run->budget) return CLI_BUDGET;
+  if (s->failed == 0 && s->not_attempted == 0) return CLI_OK;
+  return s->succeeded + s->skipped == 0 ? CLI_ALL_FAILED : CLI_PARTIAL;
+}
+
+static void say_what_next(const run_state *run, const sheaf_stats *s, int code) {
+  const cli_args *args = &run->args;
+  if (code == CLI_PARTIAL && s->failed)
+    fprintf(stderr, "WARNING: %llu of %llu requests failed; each has a line with its error. To run them again: the same command with --retry-failed\n",
+            (unsigned long long)s->failed, (unsigned long long)(s->failed + s->succeeded + s->skipped));
+  if (code == CLI_ALL_FAILED)
+    fprintf(stderr, "ERROR: every request failed (%llu). The first: %s\n", (unsigned long long)(s->failed + s->not_attempted),
+            run->first_error[0] ? run->first_error : "nothing was sent");
+  if (s->not_attempted && strcmp(args->output, "-") != 0)
+    fprintf(stderr, "%llu requests were not sent. To go on: the same command again\n", (unsigned long long)s->not_attempted);
+}
+
+static int finish(run_state *run, int32_t ended) {
+  const cli_args *args = &run->args;
+  sheaf_stats stats;
+  sheaf_files_report report;
+  if (run->failure == SHEAF_OK) run->failure = ended;
+  int32_t flushed = sheaf_files_flush(run->files);
+  sheaf_engine_stats(run->engine, &stats);
+  bool whole = run->failure == SHEAF_OK && flushed == SHEAF_OK && stats.not_attempted == 0;
+  int32_t finished = sheaf_files_finish(run->files, whole);
+  if (run->failure == SHEAF_OK) run->failure = flushed ? flushed : finished;
+  sheaf_files_report_get(run->files, &report);
+  if (run->progress.terminal) draw(run, true);
+  cli_progress_close(&run->progress);
+  const char *message = sheaf_files_message(run->files);
+  if (run->failure) cli_say("%s", message[0] ? message : sheaf_status_text(run->failure));
+  int code = exit_code(run, &stats);
+  if (!args->quiet) cli_summary_print(stderr, &stats, &report, args->output);
+  say_what_next(run, &stats, code);
+  if (args->summary != NULL && cli_summary_write(args->summary, &stats, false)) code = CLI_HOST;
+  if (args->metrics != NULL && cli_summary_write(args->metrics, &stats, true)) code = CLI_HOST;
+  return code;
+}
+
+static int open_all(run_state *run) {
+  int answer = open_prices(run);
+  if (answer == CLI_OK) answer = cli_place_open(&run->args, &run->args.target, &run->place);
+  if (answer == CLI_OK && run->args.dry_run) return CLI_OK;
+  if (answer == CLI_OK) answer = open_files(run);
+  if (answer == CLI_OK) answer = open_transport(run);
+  if (answer == CLI_OK) answer = open_engine(run);
+  if (answer == CLI_OK) answer = join_doors(run);
+  return answer;
+}
+
+int cli_run(int argc, char **argv) {
+  static run_state run; /* large, and there is one */
+  int answer = cli_args_read(argc, argv, "run", &run.args);
+  if (answer) return answer;
+  if (run.args.help) {
+    cli_help(stdout, "run");
+    return CLI_OK;
+  }
+  if (run.args.input == NULL) return cli_say("give the input file, as: sheaf run prompts.jsonl -o results.jsonl"), CLI_USAGE;
+  if (run.args.output == NULL && !run.args.dry_run)
+    return cli_say("give the output file, as: sheaf run %s -o results.jsonl (or -o - for standard output)", run.args.input), CLI_USAGE;
+  answer = open_all(&run);
+  if (answer == CLI_OK && run.args.dry_run) {
+    answer = cli_dry_run(&run.args, &run.place);
+  } else if (answer == CLI_OK) {
+    cli_progress_open(&run.progress, run.args.quiet);
+    listen_to_signals(&run);
+    answer = finish(&run, loop(&run));
+  }
+  to_wake = NULL;
+  sheaf_curl_free(run.curl);
+  sheaf_engine_free(run.engine);
+  if (run.files != NULL) sheaf_files_close(run.files);
+  sheaf_prices_free(run.prices, &cli_allocator);
+  cli_place_close(&run.place);
+  return answer;
+}

@@ -1,0 +1,141 @@
+/* target.c: a provider by name, its base URL and its key, made into an endpoint; the simulator starts here. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void cli_place_wipe(cli_place *place) {
+  volatile char *at = place->secret; /* volatile: the stores are not removed as dead */
+  for (size_t i = 0; i < sizeof place->secret; i++) at[i] = 0;
+}
+
+static bool key_take(cli_place *place, const char *key, size_t bytes) {
+  while (bytes && strchr(" \t\r\n", key[bytes - 1])) bytes--;
+  while (bytes && strchr(" \t\r\n", key[0])) key++, bytes--;
+  if (bytes == 0 || bytes >= sizeof place->secret) return false;
+  memcpy(place->secret, key, bytes);
+  place->secret[bytes] = 0;
+  return true;
+}
+
+static int key_from_file(cli_place *place, const char *path) {
+  struct stat info;
+  if (stat(path, &info) == 0 && (info.st_mode & 077)) {
+    cli_say("%s can be read by others: run chmod 600 %s", path, path);
+    return CLI_USAGE;
+  }
+  size_t bytes;
+  char *text = cli_read_file(path, sizeof place->secret - 1, &bytes);
+  if (text == NULL) return CLI_USAGE;
+  bool taken = key_take(place, text, bytes);
+  memset(text, 0, bytes);
+  free(text);
+  if (!taken) cli_say("%s holds no key", path);
+  return taken ? CLI_OK : CLI_USAGE;
+}
+
+/* The provider's environment variables in their order. */
+static bool key_from_environment(cli_place *place, const char *variables) {
+  char name[64];
+  for (const char *at = variables; at != NULL && *at;) {
+    const char *end = strchr(at, ',');
+    size_t bytes = end ? (size_t)(end - at) : strlen(at);
+    if (bytes >= sizeof name) return false;
+    memcpy(name, at, bytes);
+    name[bytes] = 0;
+    const char *key = getenv(name);
+    if (key != NULL && key_take(place, key, strlen(key))) return true;
+    at = end ? end + 1 : NULL;
+  }
+  return false;
+}
+
+/* OLLAMA_HOST may be "host", "host:port" or a URL. */
+static void ollama_url(cli_place *place) {
+  const char *host = getenv("OLLAMA_HOST");
+  if (host == NULL || host[0] == 0) return;
+  bool url = strstr(host, "://") != NULL, port = strchr(url ? strstr(host, "://") + 3 : host, ':') != NULL;
+  snprintf(place->base_url, sizeof place->base_url, "%s%s%s", url ? "" : "http://", host, port || url ? "" : ":11434");
+}
+
+static int start_simulator(const cli_args *args, cli_place *place) {
+#ifdef SHEAF_SIM
+  char message[256] = "";
+  sheaf_sim *sim;
+  int32_t status = sheaf_sim_start(&args->sim, &sim, message, sizeof message);
+  if (status) {
+    cli_say("the simulator did not start: %s", message[0] ? message : sheaf_status_text(status));
+    return CLI_HOST;
+  }
+  place->sim = sim;
+  place->own = *sheaf_provider_find(SHEAF_LITERAL("openai"));
+  place->own.name = "sim";
+  place->own.key_variables = NULL;
+  snprintf(place->base_url, sizeof place->base_url, "%s/v1", sheaf_sim_url(sim));
+  place->endpoint.provider = &place->own;
+  return CLI_OK;
+#else
+  (void)args;
+  (void)place;
+  cli_say("this sheaf was built without the simulator");
+  return CLI_USAGE;
+#endif
+}
+
+static int provider_find(const cli_args *args, const char *name, cli_place *place) {
+  if (strcmp(name, "sim") == 0) return start_simulator(args, place);
+  const sheaf_provider *provider = sheaf_provider_find(sheaf_slice_of(name));
+  if (provider == NULL) {
+    cli_say("there is no provider \"%s\": give openai (or any server that speaks like it, with --base-url), anthropic, gemini, ollama or sim", name);
+    return CLI_USAGE;
+  }
+  place->endpoint.provider = provider;
+  if (strcmp(name, "ollama") == 0) ollama_url(place);
+  return CLI_OK;
+}
+
+static bool is_loopback(const char *url) {
+  const char *host = strstr(url, "://");
+  host = host ? host + 3 : url;
+  return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 || strncmp(host, "[::1]", 5) == 0;
+}
+
+int cli_place_open(const cli_args *args, const cli_target *target, cli_place *place) {
+  memset(place, 0, sizeof *place);
+  place->endpoint = SHEAF_ENDPOINT_INIT;
+  int answer = provider_find(args, target->provider ? target->provider : "openai", place);
+  if (answer) return answer;
+  const sheaf_provider *provider = place->endpoint.provider;
+  if (target->base_url != NULL && place->sim == NULL) {
+    if (strstr(target->base_url, "://") == NULL) {
+      cli_say("--base-url must begin with https:// (or http:// for this machine), not \"%s\"", target->base_url);
+      return CLI_USAGE;
+    }
+    snprintf(place->base_url, sizeof place->base_url, "%s", target->base_url);
+  }
+  place->endpoint.base_url = sheaf_slice_of(place->base_url[0] ? place->base_url : provider->base_url);
+  place->endpoint.model = sheaf_slice_of(target->model);
+  place->endpoint.default_url = sheaf_slice_of(args->url);
+  place->endpoint.key_header = sheaf_slice_of(args->key_header);
+  place->endpoint.query = sheaf_slice_of(args->query);
+  if (args->api_key_file != NULL && place->sim == NULL) {
+    answer = key_from_file(place, args->api_key_file);
+    if (answer) return answer;
+  } else if (provider->key_variables != NULL && !key_from_environment(place, provider->key_variables) &&
+             !(place->base_url[0] && is_loopback(place->base_url))) {
+    cli_say("no key for %s: set %s, or give --api-key-file FILE", provider->name, provider->key_variables);
+    return CLI_USAGE;
+  }
+  place->endpoint.credential_id = place->secret[0] ? 1 : 0;
+  return CLI_OK;
+}
+
+void cli_place_close(cli_place *place) {
+#ifdef SHEAF_SIM
+  if (place->sim != NULL) sheaf_sim_stop(place->sim);
+#endif
+  place->sim = NULL;
+  cli_place_wipe(place);
+}
