@@ -79,9 +79,6 @@ foreach(source IN LISTS sources)
                 $<TARGET_NAME_IF_EXISTS:sheaf_sim> sheaf sheaf_dep_cmocka Threads::Threads)
   target_include_directories(${name} PRIVATE ${sheaf_core_private})
   sheaf_test(${name} integration 300 ${name})
-  if(TARGET sheaf_cli)
-    add_dependencies(${name} sheaf_cli)
-  endif()
 endforeach()
 
 # Scripts that use the command or the libraries from outside. test_install.sh compiles strangers'
@@ -108,7 +105,7 @@ foreach(source IN LISTS sources)
   else()
     target_sources(${name} PRIVATE "${sheaf_tests}/fuzz/replay.c")
     string(REGEX REPLACE "^fuzz_" "" corpus ${name})
-    sheaf_test(${name} fuzz 120 ${name} "${sheaf_tests}/fuzz/corpus/${corpus}" 20000)
+    sheaf_test(${name} fuzz 120 ${name} "${sheaf_tests}/fuzz/corpus/${corpus}" 50000)
   endif()
 endforeach()
 

@@ -111,7 +111,7 @@ typedef struct sheaf__transfer {
   uint64_t last_ns;    /* a byte of the reply came */
   uint64_t body_bytes; /* SHEAF_NEVER: not known */
   uint64_t body_offset;
-  uint64_t received; /* bytes of the reply's body, decompressed */
+  uint64_t received;         /* bytes of the reply's body, decompressed */
   long request_bytes_before; /* libcurl's count when the connection was ready: a proxy's CONNECT */
   uint32_t stop;             /* SHEAF__STOP_* */
   uint32_t tries;            /* how often libcurl was about to send the request */
@@ -120,11 +120,11 @@ typedef struct sheaf__transfer {
   size_t head_bytes;
   size_t head_capacity;
   char *head;
-  bool is_fresh;      /* its connection was made for it */
-  bool is_in_head;    /* a status line came, the empty line not yet */
-  bool is_head_done;  /* reported */
-  bool has_byte;      /* any byte of a reply came */
-  bool is_chunked;    /* the header list that is set */
+  bool is_fresh;       /* its connection was made for it */
+  bool is_in_head;     /* a status line came, the empty line not yet */
+  bool is_head_done;   /* reported */
+  bool has_byte;       /* any byte of a reply came */
+  bool is_chunked;     /* the header list that is set */
   bool is_waiting_set; /* CURLOPT_PIPEWAIT */
   char error[CURL_ERROR_SIZE];
 } sheaf__transfer;
@@ -172,6 +172,7 @@ struct sheaf_curl {
   uint64_t now_ns;   /* read twice a poll */
   uint64_t check_ns; /* no deadline is due before */
   uint64_t phase_ns; /* the shortest of the limits for connecting, first byte, idle */
+  bool has_failed;   /* libcurl cannot go on: poll answers SHEAF_E_IO */
   bool is_reporting; /* a slot called from inside a report would re-enter */
   bool has_reported; /* in this poll */
   char message[SHEAF__MESSAGE_BYTES];
@@ -196,7 +197,8 @@ void sheaf__routes_trim(sheaf_curl *curl);
 void sheaf__routes_free(sheaf_curl *curl);
 
 /* curl_transfer.c */
-sheaf__transfer *sheaf__transfer_take(sheaf_curl *curl, sheaf__route *route); /* idle or new; NULL: no memory */
+sheaf__transfer *sheaf__transfer_take(sheaf_curl *curl,
+                                      sheaf__route *route); /* idle or new; NULL: no memory */
 void sheaf__transfer_free(sheaf__transfer *transfer);
 CURLcode sheaf__transfer_prepare(sheaf__transfer *transfer, const sheaf_exchange *exchange);
 /* Whether any byte of the request may have left. */

@@ -130,9 +130,10 @@ static void say_stop(sheaf__transfer *transfer, const char *host) {
           SHEAF__HEAD_BYTES_MAX, SHEAF__HEAD_LINES_MAX);
       break;
     case SHEAF__STOP_REPLAY:
-      say(curl, is_refused_stream(transfer)
-                    ? "%s refused the HTTP/2 stream without looking at it"
-                    : "%s closed the connection after the request was sent and before it answered",
+      say(curl,
+          is_refused_stream(transfer)
+              ? "%s refused the HTTP/2 stream without looking at it"
+              : "%s closed the connection after the request was sent and before it answered",
           host);
       break;
     case SHEAF__STOP_BODY: say(curl, "the body for %s could not be read", host); break;
@@ -153,7 +154,8 @@ static void say_result(sheaf__transfer *transfer, CURLcode result, const char *h
   } else if (result == CURLE_COULDNT_RESOLVE_PROXY) {
     say(curl, "could not find the proxy for %s: %s; check the proxy settings", host, why);
   } else if (result == CURLE_PEER_FAILED_VERIFICATION) {
-    say(curl, "the TLS certificate of %s was not accepted: %s; a private authority is named by ca_file",
+    say(curl,
+        "the TLS certificate of %s was not accepted: %s; a private authority is named by ca_file",
         host, why);
   } else if (result == CURLE_PARTIAL_FILE) {
     say(curl, "the reply of %s broke off: %s", host, why);

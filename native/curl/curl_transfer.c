@@ -63,8 +63,8 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose,
 static size_t on_read(char *to, size_t one, size_t count, void *user) {
   sheaf__transfer *transfer = user;
   sheaf_curl *curl = transfer->curl;
-  int64_t got = sheaf_engine_body_read(curl->engine, transfer->id, transfer->body_offset, to,
-                                       one * count);
+  int64_t got =
+      sheaf_engine_body_read(curl->engine, transfer->id, transfer->body_offset, to, one * count);
   if (got < 0 || (uint64_t)got > one * count) {
     transfer->stop = SHEAF__STOP_BODY;
     return CURL_READFUNC_ABORT;
@@ -135,8 +135,8 @@ static bool report_head(sheaf__transfer *transfer) {
   curl->has_reported = true;
   curl->is_reporting = true;
   sheaf_slice lines = {transfer->head, transfer->head_bytes};
-  return is_taken(transfer, sheaf_engine_on_head(curl->engine, transfer->id, transfer->http_status,
-                                                 lines));
+  return is_taken(transfer,
+                  sheaf_engine_on_head(curl->engine, transfer->id, transfer->http_status, lines));
 }
 
 /* Lines come one by one: status line, headers, an empty line; then again for the reply after a 1xx. What comes after the
@@ -195,10 +195,10 @@ static size_t on_body(char *data, size_t one, size_t count, void *user) {
 /* ---- The set-up of a handle ---- */
 
 /* The first option that libcurl refuses fails the set-up: none of these may silently be missing. */
-#define SET(option, value)                                              \
-  do {                                                                  \
-    CURLcode set_code = curl_easy_setopt(easy, option, value);          \
-    if (set_code != CURLE_OK) return set_code;                          \
+#define SET(option, value)                                     \
+  do {                                                         \
+    CURLcode set_code = curl_easy_setopt(easy, option, value); \
+    if (set_code != CURLE_OK) return set_code;                 \
   } while (0)
 
 static CURLcode set_security(CURL *easy, const sheaf_curl *curl) {
@@ -233,7 +233,8 @@ static CURLcode set_network(CURL *easy, const sheaf__route *route, const sheaf_c
                  : curl->options.http2 == 1 ? CURL_HTTP_VERSION_2TLS
                                             : CURL_HTTP_VERSION_1_1;
   SET(CURLOPT_HTTP_VERSION, version);
-  SET(CURLOPT_TCP_KEEPALIVE, 1L); /* a reply may take minutes, NATs forget idle connections sooner */
+  SET(CURLOPT_TCP_KEEPALIVE,
+      1L); /* a reply may take minutes, NATs forget idle connections sooner */
   SET(CURLOPT_CONNECTTIMEOUT_MS, 0L);
 #if LIBCURL_VERSION_NUM >= 0x075700
   SET(CURLOPT_QUICK_EXIT, 1L); /* a cancel must not wait for a resolver's thread */
@@ -333,7 +334,8 @@ static CURLcode set_body(CURL *easy, sheaf__transfer *transfer, const sheaf_exch
   }
   if (is_pulled) {
     SET(CURLOPT_POSTFIELDS, NULL); /* libcurl then reads */
-    SET(CURLOPT_POSTFIELDSIZE_LARGE, is_chunked ? (curl_off_t)-1 : (curl_off_t)transfer->body_bytes);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE,
+        is_chunked ? (curl_off_t)-1 : (curl_off_t)transfer->body_bytes);
   } else {
     SET(CURLOPT_POSTFIELDS, exchange->body.data == NULL ? "" : exchange->body.data);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->body_bytes);

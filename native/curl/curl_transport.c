@@ -19,7 +19,9 @@
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static CURLcode global_code;
 
-static void init_global(void) { global_code = curl_global_init(CURL_GLOBAL_DEFAULT); }
+static void init_global(void) {
+  global_code = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
 
 /* Copies an option's text; the copy belongs to curl->texts. */
 static bool copy_text(sheaf_curl *curl, uint32_t place, const char **text) {
@@ -52,8 +54,8 @@ static int32_t read_options(sheaf_curl *curl, const sheaf_curl_options *given) {
 /* libcurl looks at these for every transfer; with none of them set that search is switched off. */
 static bool is_proxy_possible(const char *option) {
   if (option != NULL) return option[0] != '\0';
-  static const char *const names[] = {"http_proxy",  "https_proxy", "HTTPS_PROXY",
-                                      "all_proxy", "ALL_PROXY"};
+  static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                      "ALL_PROXY"};
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
     const char *value = getenv(names[i]);
     if (value != NULL && value[0] != '\0') return true;
@@ -95,8 +97,10 @@ int32_t sheaf_curl_new(const sheaf_curl_options *options, sheaf_curl **curl) {
   made->epoll_fd = -1;
   made->wake_fd = -1;
   made->check_ns = SHEAF_NEVER;
-  made->transport = (sheaf_transport){
-      .struct_bytes = sizeof(sheaf_transport), .ctx = made, .start = start_slot, .cancel = cancel_slot};
+  made->transport = (sheaf_transport){.struct_bytes = sizeof(sheaf_transport),
+                                      .ctx = made,
+                                      .start = start_slot,
+                                      .cancel = cancel_slot};
   int32_t status = read_options(made, options);
   if (status == SHEAF_OK) status = sheaf__watch_open(made);
   if (status != SHEAF_OK) {
@@ -188,7 +192,9 @@ static sheaf__shard *open_shard(sheaf_curl *curl) {
 }
 
 /* How many connections of the shard are idle, if all that it ever needed are still open. */
-static uint32_t spare_of(const sheaf__shard *shard) { return shard->peak - shard->in_flight; }
+static uint32_t spare_of(const sheaf__shard *shard) {
+  return shard->peak - shard->in_flight;
+}
 
 /* The shard with the most idle connections; where none has any, the one with the fewest in flight, or a new one when that
  * is full. A number of shards that was asked for is opened at once. */
@@ -432,5 +438,5 @@ int32_t sheaf_curl_poll(sheaf_curl *curl, uint64_t wait_ns, int32_t extra_fd) {
   if (curl->check_ns != SHEAF_NEVER && check_in_ns < wait_ns) wait_ns = check_in_ns;
   status = sheaf__watch_wait(curl, wait_ns);
   move(curl);
-  return status;
+  return curl->has_failed ? SHEAF_E_IO : status;
 }

@@ -135,6 +135,14 @@ int sheaf__watch_on_close(void *curl, curl_socket_t fd) {
   return close(fd);
 }
 
+/* Lets libcurl work. It fails only where a callback here did: the kernel would watch no more. */
+static void move(sheaf__shard *shard, curl_socket_t fd, int bits) {
+  int running = 0;
+  shard->is_dirty = true;
+  CURLMcode code = curl_multi_socket_action(shard->multi, fd, bits, &running);
+  if (code != CURLM_OK) shard->curl->has_failed = true;
+}
+
 /* ---- Timers ---- */
 
 int sheaf__watch_on_timer(CURLM *multi, long ms, void *shard) {
@@ -153,13 +161,11 @@ int sheaf__watch_on_timer(CURLM *multi, long ms, void *shard) {
 /* A round may make a shard due again (a request that ended makes room for one that waited): a few rounds are worth it, the
  * rest is left to the next poll so that nobody starves. */
 void sheaf__watch_run_due(sheaf_curl *curl) {
-  int running = 0;
   for (uint32_t i = 0; i < curl->shard_count; i++) {
     sheaf__shard *shard = &curl->shards[i];
     for (int round = 0; round < DUE_ROUNDS_MAX && shard->due_ns <= curl->now_ns; round++) {
       shard->due_ns = SHEAF_NEVER;
-      shard->is_dirty = true;
-      curl_multi_socket_action(shard->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+      move(shard, CURL_SOCKET_TIMEOUT, 0);
     }
   }
 }
@@ -170,7 +176,8 @@ static void act(sheaf_curl *curl, const struct epoll_event *event) {
   int fd = event->data.fd;
   if (fd == curl->wake_fd) {
     uint64_t count = 0;
-    if (read(fd, &count, sizeof(count)) < 0) return; /* another reader was faster: nothing to clear */
+    if (read(fd, &count, sizeof(count)) < 0)
+      return; /* another reader was faster: nothing to clear */
     return;
   }
   if (fd == curl->extra_fd) return; /* the caller looks after it */
@@ -184,9 +191,7 @@ static void act(sheaf_curl *curl, const struct epoll_event *event) {
   if ((event->events & EPOLLIN) != 0) bits |= CURL_CSELECT_IN;
   if ((event->events & EPOLLOUT) != 0) bits |= CURL_CSELECT_OUT;
   if ((event->events & (EPOLLERR | EPOLLHUP)) != 0) bits |= CURL_CSELECT_ERR;
-  int running = 0;
-  watched->shard->is_dirty = true;
-  curl_multi_socket_action(watched->shard->multi, fd, bits, &running);
+  move(watched->shard, fd, bits);
 }
 
 /* Without epoll_pwait2 a wait is rounded up to ms: late by less than one, and never a busy loop. */

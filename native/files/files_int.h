@@ -291,7 +291,6 @@ typedef struct sheaf__runlog {
   uint64_t bytes;   /* written and valid */
   char *earlier;    /* the log as it was found, until the engine was told */
   size_t earlier_bytes;
-  uint64_t earlier_frames;
   sheaf__span *spans;
   size_t span_count;
   size_t span_capacity;

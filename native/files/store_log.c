@@ -3,7 +3,7 @@
  *   read    an earlier log: checked, its run compared with this one, its ranges noted; nothing on disk changes
  *   begin   a torn tail cut, or a new log; then this run's record
  *   append  the engine's records, at once; with sync full they are on the disk when it answers
- *   pump    the records of earlier runs, to the engine that asked for them
+ *   pump    the records of earlier runs, to the engine
  *   end     the log goes away when every row has its line */
 #include "files_int.h"
 
@@ -236,7 +236,6 @@ int32_t sheaf__runlog_read(sheaf_files *files) {
   if (status != SHEAF_OK) return log_failed(files, status);
   it->bytes = report.bytes_valid;
   it->earlier_bytes = (size_t)report.bytes_valid;
-  it->earlier_frames = report.frames;
   return SHEAF_OK;
 }
 
@@ -254,22 +253,19 @@ static int32_t write_failed(sheaf_files *files) {
       files->log_path, strerror(errno));
 }
 
-/* Writes frames; on failure the log on disk and its state are as they were. */
-static int32_t write_frames(sheaf_files *files, const sheaf_log *before) {
+/* Writes frames. A failure is final, for a store that failed once is not trusted again; what was torn by it is cut. */
+static int32_t write_frames(sheaf_files *files) {
   sheaf__runlog *it = &files->runlog;
   size_t done;
   if (it->frames.status != SHEAF_OK) {
-    it->log = *before;
     errno = ENOMEM;
     return write_failed(files);
   }
   if (!sheaf__write_all(it->fd, it->frames.data, it->frames.bytes, it->bytes, &done)) {
-    int error = errno;
-    it->log = *before;
+    int32_t status = write_failed(files);
     if (ftruncate(it->fd, (off_t)it->bytes) != 0)
-      it->failed = true; /* a torn tail is cut on opening */
-    errno = error;
-    return write_failed(files);
+      return status; /* the torn tail stays: opening cuts it */
+    return status;
   }
   it->bytes += done;
   if (!is_synced(files)) return SHEAF_OK;
@@ -278,20 +274,18 @@ static int32_t write_frames(sheaf_files *files, const sheaf_log *before) {
   return SHEAF_OK;
 }
 
-static int32_t append_run(sheaf_files *files, const sheaf_log *before) {
+static int32_t append_run(sheaf_files *files) {
   sheaf__runlog *it = &files->runlog;
-  sheaf_slice run = sheaf_buf_slice(&it->run);
-  sheaf_log_frame(&it->log, SHEAF_RECORD_RUN, run, &it->frames);
-  return write_frames(files, before);
+  sheaf_log_frame(&it->log, SHEAF_RECORD_RUN, sheaf_buf_slice(&it->run), &it->frames);
+  return write_frames(files);
 }
 
 int32_t sheaf__runlog_begin(sheaf_files *files) {
   sheaf__runlog *it = &files->runlog;
-  sheaf_log before = it->log;
   sheaf_buf_reset(&it->frames);
   if (it->earlier != NULL) {
     if (ftruncate(it->fd, (off_t)it->bytes) != 0) return log_failed(files, SHEAF_E_IO);
-    return append_run(files, &before);
+    return append_run(files);
   }
   if (it->fd < 0) it->fd = open(files->log_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   uint64_t salt = 0;
@@ -300,7 +294,7 @@ int32_t sheaf__runlog_begin(sheaf_files *files) {
   }
   it->bytes = 0;
   sheaf_log_begin(&it->log, salt, unix_ms(), &it->frames);
-  int32_t status = append_run(files, &before);
+  int32_t status = append_run(files);
   if (status == SHEAF_OK && is_synced(files) && !sheaf__sync_directory(files->log_path)) {
     return write_failed(files);
   }
@@ -310,18 +304,16 @@ int32_t sheaf__runlog_begin(sheaf_files *files) {
 static int32_t append(void *ctx, uint64_t ticket, const sheaf_record *records, uint32_t count) {
   sheaf_files *files = ctx;
   sheaf__runlog *it = &files->runlog;
-  sheaf_log before = it->log;
   (void)ticket;
-  if (it->failed) return SHEAF_E_STORE; /* a failed sync is final */
+  if (it->failed) return SHEAF_E_STORE;
   sheaf_buf_reset(&it->frames);
   for (uint32_t i = 0; i < count; i++) {
     int32_t status = sheaf_log_frame(&it->log, records[i].type, records[i].payload, &it->frames);
-    if (status != SHEAF_OK && it->frames.status == SHEAF_OK) {
-      it->log = before;
-      return status;
-    }
+    if (status == SHEAF_E_TOO_LONG) errno = EMSGSIZE;
+    if (status == SHEAF_E_NOMEM) errno = ENOMEM;
+    if (status != SHEAF_OK) return write_failed(files);
   }
-  int32_t status = write_frames(files, &before);
+  int32_t status = write_frames(files);
   return status == SHEAF_OK ? SHEAF_E_END : status; /* written already, no answer follows */
 }
 
@@ -334,18 +326,17 @@ int32_t sheaf__runlog_end(sheaf_files *files, bool remove_it) {
     it->fd = -1;
     return SHEAF_OK;
   }
-  sheaf_log before = it->log;
   sheaf_slice nothing = {NULL, 0};
   sheaf_buf_reset(&it->frames);
   sheaf_log_frame(&it->log, SHEAF_RECORD_END, nothing, &it->frames);
-  return write_frames(files, &before);
+  return write_frames(files);
 }
 
 /* ---- Telling the engine ---- */
 
 static int32_t scan(void *ctx) {
   sheaf_files *files = ctx;
-  if (files->runlog.earlier_frames == 0) return SHEAF_E_END;
+  if (files->runlog.earlier == NULL) return SHEAF_E_END; /* there are none, or pump was first */
   files->runlog.wanted = true;
   return SHEAF_OK;
 }
@@ -369,11 +360,12 @@ static int32_t tell_frame(void *ctx, uint32_t type, uint64_t seq, sheaf_slice pa
   return it->count == PUMP_RECORDS ? tell(it) : SHEAF_OK;
 }
 
+/* An engine with a store is recovering from the start, so nothing has to wait for its asking. One that is not open yet, or
+ * has no store, answers that it is misused: unless it asked, that is no failure, and the records stay. */
 int32_t sheaf_files_pump(sheaf_files *files) {
   sheaf__runlog *it = &files->runlog;
-  if (!it->wanted) return SHEAF_OK;
-  if (files->engine == NULL) return SHEAF_E_MISUSE;
-  it->wanted = false;
+  if (it->earlier == NULL) return SHEAF_OK;
+  if (files->engine == NULL) return it->wanted ? SHEAF_E_MISUSE : SHEAF_OK;
   telling all = {.engine = files->engine};
   sheaf_log log; /* the open one goes on behind this run's record */
   sheaf_log_report report;
@@ -381,6 +373,7 @@ int32_t sheaf_files_pump(sheaf_files *files) {
   int32_t status = sheaf_log_read(&log, bytes, SHEAF_RECORD_END, tell_frame, &all, &report);
   if (status == SHEAF_OK) status = tell(&all);
   if (status == SHEAF_OK) status = sheaf_engine_on_scanned(files->engine, NULL, 0);
+  if (status == SHEAF_E_MISUSE && !it->wanted) return SHEAF_OK;
   if (status != SHEAF_OK) return log_failed(files, status);
   free(it->earlier);
   it->earlier = NULL;

@@ -144,7 +144,8 @@ static uint32_t anthropic_error(sim_call *call, uint32_t error) {
   return rows[error].status;
 }
 
-/* Token remainders are told in thousands (protocols 2.6); a small limit would only ever show 0, so those stay exact. */
+/* Token remainders are told in thousands (protocols 2.6); a small limit would only ever show 0, so
+ * those stay exact. */
 static uint64_t told(uint64_t remaining, uint64_t limit) {
   return limit < 10000 ? remaining : (remaining + 500) / 1000 * 1000;
 }

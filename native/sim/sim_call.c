@@ -1,4 +1,5 @@
-/* sim_call.c: one request and its answer: storage, headers, ids, pieces, the usual error sentences. */
+/* sim_call.c: one request and its answer: storage, headers, ids, pieces, the usual error sentences.
+ * */
 #include "sim_int.h"
 
 #include <inttypes.h>
@@ -22,17 +23,19 @@ static void recycle(sheaf_buf *buf) {
     sheaf_buf_reset(buf);
 }
 
+/* The headers are most of the structure and their count says how many are real, so they are not
+ * cleared. */
 void sheaf__sim_call_reset(sim_call *call) {
   sheaf_buf body = call->body, prompt = call->prompt, text = call->text, out = call->out;
-  memset(call, 0, sizeof *call);
-  recycle(&body);
-  recycle(&prompt);
-  recycle(&text);
-  recycle(&out);
+  memset(call, 0, offsetof(sim_call, headers));
   call->body = body;
   call->prompt = prompt;
   call->text = text;
   call->out = out;
+  recycle(&call->body);
+  recycle(&call->prompt);
+  recycle(&call->text);
+  recycle(&call->out);
 }
 
 void sheaf__sim_call_deinit(sim_call *call) {
@@ -70,7 +73,8 @@ uint64_t sheaf__sim_created(const sim_call *call) {
   return 1767225600u + call->key % 31536000u; /* somewhere in 2026 */
 }
 
-/* Words come with the space before them. Four bytes are drawn out to the end of a UTF-8 character. */
+/* Words come with the space before them. Four bytes are drawn out to the end of a UTF-8 character.
+ * */
 bool sheaf__sim_piece_next(sim_call *call, sheaf_slice *piece) {
   const char *text = call->text.data;
   size_t bytes = call->text.bytes, from = call->text_at, to = from;

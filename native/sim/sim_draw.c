@@ -1,4 +1,5 @@
-/* sim_draw.c: everything that looks random: faults, latencies, word counts, words, vectors. All of it follows from keys. */
+/* sim_draw.c: everything that looks random: faults, latencies, word counts, words, vectors. All of
+ * it follows from keys. */
 #include "sim_int.h"
 
 #include <math.h>
@@ -15,7 +16,8 @@ uint64_t sheaf__sim_mix(uint64_t a, uint64_t b) {
   return finalise(finalise(a + 0x9e3779b97f4a7c15ull) ^ (b * 0x9e3779b97f4a7c15ull));
 }
 
-/* Eight bytes at a time, little-endian on every machine so that a seed means the same everywhere. */
+/* Eight bytes at a time, little-endian on every machine so that a seed means the same everywhere.
+ * */
 static uint64_t load64(const unsigned char *p) {
   uint64_t word = 0;
   for (unsigned i = 0; i < 8; i++) word |= (uint64_t)p[i] << (8 * i);
@@ -44,14 +46,15 @@ static double unit(uint64_t key, uint64_t purpose) {
   return ((double)(sheaf__sim_mix(key, purpose) >> 11) + 1.0) * 0x1p-53;
 }
 
-/* Box and Muller 1958. The factor is cut at 10^6 medians: no delay of years by accident. */
+/* Box and Muller 1958. The tail is cut at a million medians. */
 uint64_t sheaf__sim_lognormal(uint64_t key, uint64_t purpose, uint64_t median,
                               uint32_t sigma_milli) {
   const double pi = 3.14159265358979323846;
   double normal = sqrt(-2.0 * log(unit(key, purpose))) * cos(2.0 * pi * unit(key, purpose + 1));
   double factor = exp((double)sigma_milli / 1000.0 * normal);
   if (factor > 1e6) factor = 1e6;
-  return (uint64_t)((double)median * factor);
+  double value = (double)median * factor;
+  return value < 1e18 ? (uint64_t)value : 1000000000000000000u;
 }
 
 uint64_t sheaf__sim_latency_ns(const sheaf_sim_options *options, uint64_t key) {
@@ -108,7 +111,8 @@ void sheaf__sim_vector(uint64_t seed, sheaf_slice text, uint64_t dimensions, she
   uint64_t key = sheaf__sim_hash(text.data, text.bytes, seed);
   sheaf_buf_append(out, "[", 1);
   for (uint64_t i = 0; i < dimensions; i++) {
-    /* -0.999999 .. 0.999999 in six digits; the leading 1 of 1xxxxxx keeps the zeros and is overwritten. */
+    /* -0.999999 .. 0.999999 in six digits; the leading 1 of 1xxxxxx keeps the zeros and is
+     * overwritten. */
     uint64_t place = sheaf__sim_draw(key, i, 1999999);
     bool is_negative = place < 999999;
     uint64_t size = is_negative ? 999999 - place : place - 999999;

@@ -1,4 +1,5 @@
-/* sim_gemini.c: generateContent, streamGenerateContent and models as the Gemini API shapes them (protocols 3). The model is in the path. */
+/* sim_gemini.c: generateContent, streamGenerateContent and models as the Gemini API shapes them
+ * (protocols 3). The model is in the path. */
 #include "sim_int.h"
 
 static uint32_t gemini_read(sim_call *call) {
@@ -77,7 +78,8 @@ typedef struct gemini_error_row {
 
 #define GOOGLE_RPC "type.googleapis.com/google.rpc."
 
-/* The hint when to come back is in the body only; "PerDay" in quotaId is what tells money from minutes (protocols 3.4). */
+/* The hint when to come back is in the body only; "PerDay" in quotaId is what tells money from
+ * minutes (protocols 3.4). */
 static void write_details(sim_call *call, uint32_t error) {
   const char *quota = NULL;
   if (error == SIM_RATE_REQUESTS || error == SIM_BUSY)

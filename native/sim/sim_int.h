@@ -1,7 +1,8 @@
 /* sim_int.h: what the files of the simulator share. It stands on the core's public headers only.
  *
  *   server  sockets, the loop, the life of a request           -> plan
- *   plan    what becomes of a request: fault, refusal, answer  -> limit, ledger, read, draw, provider
+ *   plan    what becomes of a request: fault, refusal, answer  -> limit, ledger, read, draw,
+ * provider
  *   openai, anthropic, gemini, ollama: the shapes, one table of functions each */
 #ifndef SIM_INT_H
 #define SIM_INT_H
@@ -10,9 +11,9 @@
 
 #define SIM_SECOND 1000000000ull
 #define SIM_MS 1000000ull
-#define SIM_BODY_MAX (64u << 20)  /* a request's body; 413 beyond */
+#define SIM_BODY_MAX (64u << 20)   /* a request's body; 413 beyond */
 #define SIM_REPLY_MAX (256u << 20) /* what one answer may grow to */
-#define SIM_WORDS_MAX 16384u      /* in one lorem answer */
+#define SIM_WORDS_MAX 16384u       /* in one lorem answer */
 #define SIM_DIMENSIONS_MAX 4096u
 #define SIM_HEADERS_MAX 24u
 #define SIM_NO_FAULT UINT32_MAX
@@ -21,8 +22,8 @@
 
 extern const sheaf_allocator sheaf__sim_allocator; /* realloc and free */
 
-/* Appends text with holes: %s terminated text, %u a uint64_t, and of a slice pointed to: %r as it is, %e the inside of a JSON string,
- * %q the same with quotes. */
+/* Appends text with holes: %s terminated text, %u a uint64_t, and of a slice pointed to: %r as it
+ * is, %e the inside of a JSON string, %q the same with quotes. */
 void sheaf__sim_write(sheaf_buf *out, const char *format, ...);
 /* "1m12.5s", "547ms", "0s": a duration as Go prints it, to the millisecond, rounded up. */
 void sheaf__sim_go_duration(uint64_t ns, char *text, size_t bytes);
@@ -56,7 +57,7 @@ void sheaf__sim_vector(uint64_t seed, sheaf_slice text, uint64_t dimensions, she
 /* ---- Limits (sim_limit.c): a bucket of a minute's worth per key, refilled all the time ---- */
 
 typedef struct sim_budget { /* as the headers tell it */
-  uint64_t limit; /* 0: off */
+  uint64_t limit;           /* 0: off */
   uint64_t remaining;
   uint64_t full_after_ns;
 } sim_budget;
@@ -72,7 +73,8 @@ enum { SIM_ADMITTED, SIM_OVER_REQUESTS, SIM_OVER_TOKENS, SIM_NEVER_FITS };
 
 sim_limiter *sheaf__sim_limiter_new(uint64_t rpm, uint64_t tpm);
 void sheaf__sim_limiter_free(sim_limiter *limiter);
-/* Takes one request and its tokens from the key's budget, or nothing at all; wait_ns: until it would fit. */
+/* Takes one request and its tokens from the key's budget, or nothing at all; wait_ns: until it
+ * would fit. */
 uint32_t sheaf__sim_limiter_take(sim_limiter *limiter, uint64_t key_hash, uint64_t tokens,
                                  uint64_t now_ns, sim_quota *quota, uint64_t *wait_ns);
 
@@ -104,7 +106,8 @@ typedef struct sim_ledger sim_ledger;
 
 sim_ledger *sheaf__sim_ledger_new(void);
 void sheaf__sim_ledger_free(sim_ledger *ledger);
-void sheaf__sim_ledger_received(sim_ledger *ledger, const sim_route *route); /* NULL: unknown path */
+void sheaf__sim_ledger_received(sim_ledger *ledger,
+                                const sim_route *route); /* NULL: unknown path */
 void sheaf__sim_ledger_answered(sim_ledger *ledger, uint32_t status);
 void sheaf__sim_ledger_fault(sim_ledger *ledger, uint32_t fault);
 void sheaf__sim_ledger_limited(sim_ledger *ledger, uint32_t why); /* SIM_OVER_... */
@@ -158,14 +161,14 @@ typedef struct sim_call {
   const char *version;   /* anthropic-version, or NULL */
   const char *asked_fault;
   uint32_t in_flight; /* with this one */
-  bool is_sse; /* ?alt=sse */
+  bool is_sse;        /* ?alt=sse */
   bool is_too_large;
   sheaf_buf body;
 
   /* What was read of it. */
-  sheaf_slice model; /* inside of a JSON string, escapes kept */
-  sheaf_slice input; /* of an embedding */
-  sheaf_buf prompt;  /* plain text of the last user message */
+  sheaf_slice model;     /* inside of a JSON string, escapes kept */
+  sheaf_slice input;     /* of an embedding */
+  sheaf_buf prompt;      /* plain text of the last user message */
   uint64_t prompt_bytes; /* of all messages */
   uint64_t tokens_max;   /* UINT64_MAX: not given */
   uint64_t dimensions;
@@ -206,7 +209,8 @@ typedef struct sim_call {
 
 /* A provider's shapes. All but read append to call->out. */
 struct sim_provider {
-  /* Reads call->body: model, prompt, what kind of answer is wanted. SIM_ERROR_COUNT, or the error. */
+  /* Reads call->body: model, prompt, what kind of answer is wanted. SIM_ERROR_COUNT, or the error.
+   * */
   uint32_t (*read)(sim_call *call);
   void (*answer)(sim_call *call);
   void (*stream_open)(sim_call *call);
@@ -229,7 +233,8 @@ void sheaf__sim_call_reset(sim_call *call);
 void sheaf__sim_call_deinit(sim_call *call);
 void sheaf__sim_header(sim_call *call, const char *name, const char *value);
 void sheaf__sim_header_u64(sim_call *call, const char *name, uint64_t value);
-/* The usual sentence about an error, as the inside of a JSON string, for those with nothing better to say. */
+/* The usual sentence about an error, as the inside of a JSON string, for those with nothing better
+ * to say. */
 void sheaf__sim_error_text(const sim_call *call, uint32_t error, sheaf_buf *out);
 /* "chatcmpl-" and 24 characters that belong to this sighting. */
 void sheaf__sim_id(const sim_call *call, const char *prefix, sheaf_buf *out);
@@ -246,7 +251,8 @@ void sheaf__sim_read_also(sim_call *call, sheaf_slice content);   /* counts its 
 uint32_t sheaf__sim_read_model(sim_call *call, sheaf_slice value);
 void sheaf__sim_read_limit(sim_call *call, sheaf_slice value); /* tokens_max; absent is fine */
 uint32_t sheaf__sim_read_embed(sim_call *call, sheaf_slice input, sheaf_slice dimensions);
-/* Appends a vector for each embedding input, with commas between; open, where %u is its index, and close go around each. */
+/* Appends a vector for each embedding input, with commas between; open, where %u is its index, and
+ * close go around each. */
 void sheaf__sim_write_vectors(sim_call *call, const char *open, const char *close);
 
 /* ---- The plan (sim_plan.c) ---- */
@@ -257,7 +263,8 @@ typedef struct sim_plan_context {
   sim_limiter *limiter;
 } sim_plan_context;
 
-/* Decides everything about a fully received request: status, fault, delay, headers, body (of a stream: its text). */
+/* Decides everything about a fully received request: status, fault, delay, headers, body (of a
+ * stream: its text). */
 void sheaf__sim_plan(const sim_plan_context *context, sim_call *call, uint64_t now_ns,
                      int64_t unix_s);
 /* Appends to call->out what comes next in a stream. True: more will come, itl_ns after this. */

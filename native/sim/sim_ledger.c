@@ -1,6 +1,8 @@
-/* sim_ledger.c: what was asked, answered and billed, and which bodies were met before. One mutex; every call is short.
+/* sim_ledger.c: what was asked, answered and billed, and which bodies were met before. One mutex;
+ * every call is short.
  *
- * Bodies are known by a 64-bit hash in an open table that doubles; at its ceiling new bodies are no longer noted (their count stays 0). */
+ * Bodies are known by a 64-bit hash in an open table that doubles; at its ceiling new bodies are no
+ * longer noted (their count stays 0). */
 #define _POSIX_C_SOURCE 200809L
 #include "sim_int.h"
 

@@ -1,5 +1,6 @@
-/* sim_limit.c: requests and tokens a minute, per key. A bucket holds a minute's worth and refills all the time, as the providers say theirs do.
- * Deliberately not the core's bucket: the two are to check each other. */
+/* sim_limit.c: requests and tokens a minute, per key. A bucket holds a minute's worth and refills
+ * all the time, as the providers say theirs do. Deliberately not the core's bucket: the two are to
+ * check each other. */
 #include "sim_int.h"
 
 #include <stdlib.h>

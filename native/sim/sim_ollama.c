@@ -1,4 +1,5 @@
-/* sim_ollama.c: chat, generate, embed, tags and version as Ollama shapes them (protocols 4). Streaming is the default there. */
+/* sim_ollama.c: chat, generate, embed, tags and version as Ollama shapes them (protocols 4).
+ * Streaming is the default there. */
 #include "sim_int.h"
 
 static uint32_t read_embed(sim_call *call) {

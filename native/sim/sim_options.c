@@ -1,4 +1,5 @@
-/* sim_options.c: options by name, and whether they make sense. Numbers are decimal text, read into scaled integers. */
+/* sim_options.c: options by name, and whether they make sense. Numbers are decimal text, read into
+ * scaled integers. */
 #include "sim_int.h"
 
 #include <stdio.h>
@@ -26,13 +27,11 @@ static bool read_decimal(const char **at, unsigned digits, uint64_t max, uint64_
     }
     if (is_fraction && digits == 0) continue; /* finer than the unit */
     if (is_fraction) digits--;
-    if (value > (UINT64_MAX - 9) / 10) return false;
-    value = value * 10 + (uint64_t)(*p - '0');
+    if (__builtin_mul_overflow(value, 10u, &value)) return false;
+    if (__builtin_add_overflow(value, (uint64_t)(*p - '0'), &value)) return false;
   }
-  for (; digits; digits--) {
-    if (value > UINT64_MAX / 10) return false;
-    value *= 10;
-  }
+  for (; digits; digits--)
+    if (__builtin_mul_overflow(value, 10u, &value)) return false;
   if (value > max) return false;
   *at = p;
   *number = value;

@@ -4,14 +4,16 @@
  *                            -> else concurrency -> limits -> a fault drawn
  *   then the error's body, or the answer's, and the delay before it.
  *
- * A refusal by concurrency or limits depends on the clock, so it does not count as a sighting of the body: what the n-th admitted sighting
- * draws is the same in every run. */
+ * A refusal by concurrency or limits depends on the clock, so it does not count as a sighting of
+ * the body: what the n-th admitted sighting draws is the same in every run. */
 #include "sim_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* Delays end at a day before scaling, so that no product below can wrap. */
 static uint64_t scaled(const sheaf_sim_options *options, uint64_t ns) {
+  if (ns > 86400 * SIM_SECOND) ns = 86400 * SIM_SECOND;
   return ns / 1000 * options->time_scale_milli + ns % 1000 * options->time_scale_milli / 1000;
 }
 
@@ -65,8 +67,12 @@ static void make_delay(const sheaf_sim_options *options, sim_call *call) {
   call->itl_ns = scaled(options, options->itl_ms * SIM_MS);
   call->ttft_ns = scaled(options, sheaf__sim_latency_ns(options, call->key));
   call->delay_ns = call->ttft_ns;
-  if (!call->is_stream && call->output_tokens > 1)
-    call->delay_ns += call->itl_ns * (call->output_tokens - 1);
+  uint64_t rest_ns;
+  if (call->is_stream || call->output_tokens < 2) return;
+  if (__builtin_mul_overflow(call->itl_ns, call->output_tokens - 1, &rest_ns) ||
+      __builtin_add_overflow(call->delay_ns, rest_ns, &call->delay_ns) ||
+      call->delay_ns > UINT64_MAX / 2)
+    call->delay_ns = UINT64_MAX / 2;
 }
 
 /* ---- Faults and refusals ---- */

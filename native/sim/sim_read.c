@@ -1,4 +1,5 @@
-/* sim_read.c: what the providers' request bodies have in common: a model, messages with text, a token ceiling, things to embed. */
+/* sim_read.c: what the providers' request bodies have in common: a model, messages with text, a
+ * token ceiling, things to embed. */
 #include "sim_int.h"
 
 static uint32_t missing(sim_call *call, const char *field) {

@@ -24,7 +24,8 @@ const sim_route sheaf__sim_routes[] = {
 
 const uint32_t sheaf__sim_route_count = sizeof sheaf__sim_routes / sizeof *sheaf__sim_routes;
 
-/* A model in a path goes into bodies unescaped, so it is letters, digits and the marks that names have. */
+/* A model in a path goes into bodies unescaped, so it is letters, digits and the marks that names
+ * have. */
 static bool is_model(const char *text, size_t bytes) {
   for (size_t i = 0; i < bytes; i++) {
     char c = text[i];

@@ -1,14 +1,16 @@
 /* sim_server.c: sockets and time.
  *
- * One thread does everything. libmicrohttpd is run from outside ("external" epoll), so a timer and a socket never meet in two threads:
+ * One thread does everything. libmicrohttpd is run from outside ("external" epoll), so a timer and
+ * a socket never meet in two threads:
  *
- *   fire due timers -> MHD_run -> ppoll on {its epoll, watched sockets, the wake-up} until the next timer
+ *   fire due timers -> MHD_run -> ppoll on {its epoll, watched sockets, wake-up} until a timer
  *
- * A request that has to wait is suspended and put into a heap by (due, sequence). libmicrohttpd does not look at a suspended connection, so
- * the socket of a stalled request is watched here: that the client leaves is the only thing that ends it.
+ * A request that has to wait is suspended and put into a heap by (due, sequence). libmicrohttpd
+ * does not look at a suspended connection, so the socket of a stalled request is watched here: that
+ * the client leaves is the only thing that ends it.
  *
- *   RECEIVING -> (plan) -> WAITING -> READY -> SENDING <-> PAUSED      of a stream, between tokens
- *                       -> STALLED -> ABORTED                          the client left, or the simulator stops */
+ *   RECEIVING -> (plan) -> WAITING -> READY -> SENDING <-> PAUSED   a stream, between tokens
+ *                       -> STALLED -> ABORTED                       the client left, or a stop */
 #define _GNU_SOURCE
 #include "sim_int.h"
 
@@ -183,9 +185,13 @@ static void give_request(sheaf_sim *sim, sim_request *given) {
     free_request(given);
     return;
   }
-  sim_call call = given->call;
-  sheaf__sim_call_reset(&call);
-  *given = (sim_request){.call = call, .sim = sim, .spare_next = sim->spare};
+  sheaf__sim_call_reset(&given->call);
+  given->connection = NULL;
+  given->sent = 0;
+  given->next_ns = 0;
+  given->state = RECEIVING;
+  given->is_counted = given->is_watched = given->is_over = false;
+  given->spare_next = sim->spare;
   sim->spare = given;
   sim->spare_count++;
 }
@@ -219,8 +225,9 @@ static ssize_t copy_out(sim_request *request, char *to, size_t room, size_t end)
   return (ssize_t)bytes;
 }
 
-/* Ends the connection in the middle. libmicrohttpd 0.9.75 forgets a connection whose reader fails until its socket stirs again (the chunked
- * case leaves handle_idle without cleaning up), so the socket is shut down here. */
+/* Ends the connection in the middle. libmicrohttpd 0.9.75 forgets a connection whose reader fails
+ * until its socket stirs again (the chunked case leaves handle_idle without cleaning up), so the
+ * socket is shut down here. */
 static ssize_t break_off(const sim_request *request) {
   shutdown(socket_of(request), SHUT_RDWR);
   return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -235,13 +242,15 @@ static ssize_t read_half(void *ctx, uint64_t at, char *to, size_t room) {
   return copy_out(request, to, room, end);
 }
 
-/* The due time of a token counts from the one before, not from when that was sent: lateness does not add up. */
+/* The due time of a token counts from the one before, not from when that was sent: lateness does
+ * not add up. */
 static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t room) {
   sim_request *request = ctx;
   sim_call *call = &request->call;
   size_t filled = 0;
   (void)at;
-  if (request->state == ABORTED) return break_off(request);
+  if (request->state == ABORTED || atomic_load(&request->sim->is_stopping))
+    return break_off(request);
   for (;;) {
     if (request->sent < call->out.bytes)
       filled += (size_t)copy_out(request, to + filled, room - filled, call->out.bytes);
@@ -372,6 +381,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     *bytes = 0;
     return MHD_YES;
   }
+  if (atomic_load(&sim->is_stopping)) return MHD_NO; /* else stopping would suspend anew */
   if (request->state == RECEIVING) return start_answer(sim, request, method, url);
   if (request->state == READY) return respond(request);
   return MHD_NO;
@@ -416,11 +426,10 @@ static void *run(void *ctx) {
     MHD_run(sim->daemon);
     wait_for_work(sim);
   }
-  /* libmicrohttpd must not be stopped while a connection is suspended; a run may suspend another. */
-  for (unsigned i = 0; i < 3 || sim->heap_count; i++) {
-    while (sim->heap_count) resume(sim, sim->heap[0], true);
-    MHD_run(sim->daemon);
-  }
+  /* libmicrohttpd must not be stopped while a connection is suspended; from here on none will be.
+   * */
+  while (sim->heap_count) resume(sim, sim->heap[0], true);
+  MHD_run(sim->daemon);
   MHD_stop_daemon(sim->daemon);
   sim->daemon = NULL;
   return NULL;
@@ -449,9 +458,11 @@ static int32_t copy_options(sheaf_sim *sim, const sheaf_sim_options *given, char
   for (uint32_t i = 0; i < SHEAF_SIM_FAULT_ROOM; i++) faults += options->fault_ppm[i];
   if (faults > 1000000)
     return fail(message, bytes, SHEAF_E_RANGE, "fault: the shares of all kinds exceed 1.", "");
-  if (options->port > 65535 || options->latency_kind > SHEAF_SIM_LATENCY_LOGNORMAL ||
-      options->latency_sigma_milli > 5000 || options->answer_sigma_milli > 5000 ||
-      options->answer_kind > SHEAF_SIM_ANSWER_LOREM || options->dimensions > SIM_DIMENSIONS_MAX)
+  if (options->port > 65535 || options->time_scale_milli > 1000000 ||
+      options->answer_words > SIM_WORDS_MAX ||
+      options->latency_kind > SHEAF_SIM_LATENCY_LOGNORMAL || options->latency_sigma_milli > 5000 ||
+      options->answer_sigma_milli > 5000 || options->answer_kind > SHEAF_SIM_ANSWER_LOREM ||
+      options->dimensions > SIM_DIMENSIONS_MAX)
     return fail(message, bytes, SHEAF_E_RANGE, "options: a value is outside its range.", "");
   const char *host = options->host ? options->host : "127.0.0.1";
   if (strcmp(host, "localhost") == 0) host = "127.0.0.1";

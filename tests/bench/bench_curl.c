@@ -36,7 +36,9 @@ static const sheaf_header headers[] = {
 };
 
 /* The id's low part is the place: ids are never reused. */
-static place *place_of(uint64_t id) { return &places[id % place_count]; }
+static place *place_of(uint64_t id) {
+  return &places[id % place_count];
+}
 
 int32_t sheaf_engine_on_head(sheaf_engine *engine, uint64_t exchange, uint32_t http_status,
                              sheaf_slice lines) {

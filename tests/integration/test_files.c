@@ -458,6 +458,43 @@ static void ids_that_look_generated_may_name_their_own_row_or_one_with_an_id(voi
   }
 }
 
+/* A pipe cannot be read again: the bits alone must know which rows brought an id. */
+static void ids_on_a_pipe_are_checked_without_reading_again(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    int32_t ended;
+    const char *part;
+  } cases[] = {
+      {"\"1\"\n{\"custom_id\":\"x\",\"prompt\":\"2\"}\n{\"custom_id\":\"row-2\",\"prompt\":\"3\"}"
+       "\n",
+       SHEAF_E_END, ""},
+      {"\"1\"\n{\"custom_id\":\"x\",\"prompt\":\"2\"}\n{\"custom_id\":\"row-1\",\"prompt\":\"3\"}"
+       "\n",
+       SHEAF_E_DUPLICATE,
+       "stdin: line 3: custom_id \"row-1\" is what row 1, which has none, is called"},
+      {"{\"custom_id\":\"x\",\"prompt\":\"2\"}\n\n{\"custom_id\":\"x\",\"prompt\":\"3\"}\n",
+       SHEAF_E_DUPLICATE, "stdin: line 3: custom_id \"x\" was used before on line 1"}};
+  int kept = dup(STDIN_FILENO);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[0], STDIN_FILENO) >= 0);
+    close(ends[0]);
+    write_all(ends[1], cases[i].text);
+    close(ends[1]);
+    bench it = the_bench("-");
+    it.options.output = NULL;
+    bench_open(&it);
+    pull_all(&it);
+    assert_int_equal(it.ended, cases[i].ended);
+    assert_non_null(strstr(sheaf_files_message(it.files), cases[i].part));
+    bench_close(&it);
+  }
+  dup2(kept, STDIN_FILENO);
+  close(kept);
+}
+
 /* Marks are thinned out on the way, and a duplicate near the end of a long input still names the right line. */
 static void a_duplicate_is_found_in_a_long_input(void **state) {
   (void)state;
@@ -505,6 +542,7 @@ int main(void) {
       CASE(a_dry_run_reports_every_bad_line_and_goes_on),
       CASE(an_id_used_twice_names_both_lines),
       CASE(ids_that_look_generated_may_name_their_own_row_or_one_with_an_id),
+      CASE(ids_on_a_pipe_are_checked_without_reading_again),
       CASE(a_duplicate_is_found_in_a_long_input),
   };
   return cmocka_run_group_tests_name("files", tests, in_its_own_directory, leave);

@@ -214,6 +214,33 @@ static void a_device_that_is_full_answers_io(void **state) {
   bench_close(&it);
 }
 
+/* What was in flight still ends after a failed write, and is kept without asking the disk each time. */
+static void results_after_a_failed_write_are_kept_as_well(void **state) {
+  (void)state;
+  signal(SIGXFSZ, SIG_IGN);
+  write_text("in.jsonl", three);
+  bench it = the_bench("in.jsonl");
+  bench_open(&it);
+  pull_all(&it);
+  char *text = calloc(300001, 1);
+  assert_non_null(text);
+  memset(text, 'x', 300000);
+  limit_file_size(100);
+  sheaf_result result = result_of(&it, 0, text, true);
+  assert_int_equal(put(&it, &result), SHEAF_E_IO);
+  finish_row(&it, 1, text, true);
+  finish_row(&it, 2, "3", true);
+  limit_file_size(RLIM_INFINITY);
+  free(text);
+  finish(&it);
+  bench_close(&it);
+  size_t bytes;
+  char *all = read_text("out", &bytes);
+  assert_true(bytes > 600000);
+  assert_non_null(strstr(all, "\"custom_id\":\"c\""));
+  free(all);
+}
+
 static void large_batches_are_written_before_the_flush(void **state) {
   (void)state;
   write_text("in.jsonl", three);
@@ -351,6 +378,7 @@ int main(void) {
       CASE(a_full_disk_loses_no_result_and_leaves_no_torn_line),
       CASE(a_rewrite_that_fails_leaves_the_output_complete),
       CASE(a_device_that_is_full_answers_io),
+      CASE(results_after_a_failed_write_are_kept_as_well),
       CASE(large_batches_are_written_before_the_flush),
       CASE(a_stream_in_input_order_waits_for_earlier_rows),
       CASE(a_stream_that_ends_early_gives_what_it_has),

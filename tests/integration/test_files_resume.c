@@ -208,6 +208,25 @@ static void a_refused_row_has_one_line_until_it_is_mended(void **state) {
   }
 }
 
+static void a_refusal_left_by_a_crash_is_removed_later(void **state) {
+  (void)state;
+  write_text("in.jsonl", three);
+  bench it = the_bench("in.jsonl");
+  bench_open(&it);
+  refuse(&it, 0);
+  pull_all(&it);
+  finish_row(&it, 1, "2", true);
+  bench_close(&it);
+  it = the_bench("in.jsonl");
+  bench_open(&it);
+  pull_all(&it);
+  finish_row(&it, 0, "1", true);
+  bench_close(&it);
+  assert_string_equal(summary("out"), "a! b=2 a=1");
+  assert_int_equal(resume_and_finish(SHEAF_ORDER_INPUT), 1);
+  assert_string_equal(summary("out"), "a=1 b=2 c=again");
+}
+
 /* ---- Other runs ---- */
 
 static void a_row_with_other_content_is_refused(void **state) {
@@ -362,6 +381,7 @@ int main(void) {
       CASE(a_replaced_line_left_by_a_crash_is_removed_later),
       CASE(lines_of_no_row_are_kept_behind_the_others),
       CASE(a_refused_row_has_one_line_until_it_is_mended),
+      CASE(a_refusal_left_by_a_crash_is_removed_later),
       CASE(a_row_with_other_content_is_refused),
       CASE(a_file_of_another_kind_is_never_touched),
       CASE(a_damaged_line_in_the_middle_is_reported),

@@ -265,7 +265,9 @@ void test_server_free(test_server *server) {
   free(server);
 }
 
-int test_server_port(const test_server *server) { return server->port; }
+int test_server_port(const test_server *server) {
+  return server->port;
+}
 
 const char *test_server_url(const test_server *server, const char *path) {
   static char urls[4][256];
@@ -291,8 +293,8 @@ size_t test_server_connections(test_server *server) {
 
 bool test_server_saw(test_server *server, const char *text) {
   pthread_mutex_lock(&server->lock);
-  bool saw = server->log_bytes > 0 &&
-             memmem(server->log, server->log_bytes, text, strlen(text)) != NULL;
+  bool saw =
+      server->log_bytes > 0 && memmem(server->log, server->log_bytes, text, strlen(text)) != NULL;
   pthread_mutex_unlock(&server->lock);
   return saw;
 }

@@ -16,12 +16,12 @@
 
 enum {
   TEST_CLOSE = 0, /* ends the connection; also what an array's zeros mean */
-  TEST_READ,      /* one whole request, with its body; the script ends when the peer closes instead */
-  TEST_SEND,      /* data; bytes 0: it is terminated text */
-  TEST_DRIP,      /* as SEND, byte by byte, ms apart */
-  TEST_PAUSE,     /* ms */
-  TEST_STALL,     /* until the peer closes or the server is freed */
-  TEST_RESET,     /* ends the connection by RST */
+  TEST_READ,  /* one whole request, with its body; the script ends when the peer closes instead */
+  TEST_SEND,  /* data; bytes 0: it is terminated text */
+  TEST_DRIP,  /* as SEND, byte by byte, ms apart */
+  TEST_PAUSE, /* ms */
+  TEST_STALL, /* until the peer closes or the server is freed */
+  TEST_RESET, /* ends the connection by RST */
   TEST_GET_BYTES, /* reads `bytes` raw bytes, whatever they are; counts as no request */
   TEST_AGAIN      /* from the script's first step */
 };

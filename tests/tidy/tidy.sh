@@ -117,10 +117,12 @@ line_length() {
     "$tidy/long_lines.txt" "$work/long"
 }
 
+# Tests are lists and may be longer than what they test.
 file_length() {
-  each c '{ n[FILENAME]++ } END { for (f in n) if (n[f] > 700) print n[f], f }' | sort -k2 >"$work/long"
+  each c '{ n[FILENAME]++ } END { for (f in n) print n[f], f }' | sort -k2 >"$work/long"
   awk 'FNR == NR { if ($1 !~ /^#/) allowed[$2] = $1; next }
-    $1 > (allowed[$2] ? allowed[$2] : 700) { print $2 ":1: " $1 " lines, allowed are " (allowed[$2] ? allowed[$2] : 700) }' \
+    { most = $2 in allowed ? allowed[$2] : $2 ~ /^tests\// ? 1500 : 700
+      if ($1 > most) print $2 ":1: " $1 " lines, allowed are " most }' \
     "$tidy/long_files.txt" "$work/long"
 }
 
@@ -262,7 +264,7 @@ rule "no I/O, heap or environment in the core" banned_in_core
 rule "no floating point in scheduling" floats_in_scheduling
 rule "no mutable global in the core" mutable_globals
 rule "code within 100 columns, comments within 140" line_length
-rule "files of 700 lines" file_length
+rule "files of 700 lines, tests of 1500" file_length
 rule "functions of 100 lines" function_length
 rule "includes point down" floors
 rule "native stands on public headers" native_includes

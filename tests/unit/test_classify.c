@@ -1,6 +1,6 @@
-/* test_classify.c: what an error reply means: class, billing, scope, wait, code, message. One line a case; the table
- * is the providers' own pages (OpenAI error codes, Anthropic errors, Google troubleshooting, Ollama and llama.cpp
- * sources), as of 2026-11. */
+/* test_classify.c: what an error reply means: class, billing, scope, wait, code, message. One line
+ * a case; the table is the providers' own pages (OpenAI error codes, Anthropic errors, Google
+ * troubleshooting, Ollama and llama.cpp sources), as of 2026-11. */
 #include "provider_test.h"
 
 #define MS(n) ((uint64_t)(n)*1000000u)
@@ -19,19 +19,18 @@ typedef struct error_case {
 } error_case;
 
 enum {
-  REFUSED = SHEAF_BILLING_REFUSED,
-  DOUBT = SHEAF_BILLING_UNKNOWN,
   POOL = SHEAF_SCOPE_POOL,
   AT_ONCE = SHEAF_SCOPE_CONCURRENCY,
   ENDPOINT = SHEAF_SCOPE_ENDPOINT,
   REQUEST = SHEAF_SCOPE_REQUEST
 };
 #define NO_WAIT SHEAF_NEVER
-#define CLASS(name) SHEAF_CLASS_##name
-#define ANTHROPIC(type, message) \
-  "{\"type\":\"error\",\"error\":{\"type\":\"" type "\",\"message\":\"" message "\"},\"request_id\":\"req_9\"}"
-#define GOOGLE(code, status, message, details) \
-  "{\"error\":{\"code\":" code ",\"message\":\"" message "\",\"status\":\"" status "\",\"details\":[" details "]}}"
+#define ANTHROPIC(type, message)                                                \
+  "{\"type\":\"error\",\"error\":{\"type\":\"" type "\",\"message\":\"" message \
+  "\"},\"request_id\":\"req_9\"}"
+#define GOOGLE(code, status, message, details)                                     \
+  "{\"error\":{\"code\":" code ",\"message\":\"" message "\",\"status\":\"" status \
+  "\",\"details\":[" details "]}}"
 
 static const error_case cases[] = {
     /* OpenAI: two kinds of 429, told apart by code and type together */
@@ -40,57 +39,64 @@ static const error_case cases[] = {
      "\"rate_limit_exceeded\"}}",
      CLASS(RATE_LIMIT), REFUSED, POOL, MS(250), "rate_limit_exceeded", "Rate limit reached"},
     {"openai", 429, "",
-     "{\"error\":{\"message\":\"No credit\",\"type\":\"insufficient_quota\",\"param\":null,\"code\":"
+     "{\"error\":{\"message\":\"No "
+     "credit\",\"type\":\"insufficient_quota\",\"param\":null,\"code\":"
      "\"credit_balance_exhausted\"}}",
      CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "credit_balance_exhausted", "No credit"},
-    {"openai", 429, "", "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":null}}",
-     CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "insufficient_quota", "m"},
+    {"openai", 429, "",
+     "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":null}}", CLASS(QUOTA),
+     REFUSED, POOL, NO_WAIT, "insufficient_quota", "m"},
     {"openai", 429, "",
      "{\"error\":{\"message\":\"m\",\"type\":\"x\",\"code\":\"project_spend_limit_exceeded\"}}",
      CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "project_spend_limit_exceeded", "m"},
     {"openai", 429, "",
-     "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":\"rate_limit_exceeded\"}}",
+     "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":\"rate_limit_"
+     "exceeded\"}}",
      CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "rate_limit_exceeded", "m"},
     {"openai", 429, "", "{\"error\":{\"message\":\"m\",\"code\":\"slow_down\"}}", CLASS(OVERLOADED),
      REFUSED, ENDPOINT, NO_WAIT, "slow_down", "m"},
     {"openai", 503, "retry-after: 2\n", "{\"error\":{\"message\":\"m\",\"code\":\"slow_down\"}}",
      CLASS(OVERLOADED), REFUSED, ENDPOINT, MS(2000), "slow_down", "m"},
-    {"openai", 429, "", "{\"error\":{\"message\":\"Too many concurrent requests\",\"type\":\"requests\"}}",
+    {"openai", 429, "",
+     "{\"error\":{\"message\":\"Too many concurrent requests\",\"type\":\"requests\"}}",
      CLASS(RATE_LIMIT), REFUSED, AT_ONCE, NO_WAIT, "requests", NULL},
     {"openai", 429, "",
      "{\"error\":{\"message\":\"Request too large for m\",\"type\":\"tokens\",\"code\":"
      "\"rate_limit_exceeded\"}}",
      CLASS(RATE_LIMIT), REFUSED, REQUEST, NO_WAIT, "rate_limit_exceeded", NULL},
-    {"openai", 429, "Retry-After: Wed, 18 Nov 2026 11:06:45 GMT\nDate: Wed, 18 Nov 2026 11:06:40 GMT\n",
-     "", CLASS(RATE_LIMIT), REFUSED, POOL, MS(5000), "", "the reply had no body"},
+    {"openai", 429,
+     "Retry-After: Wed, 18 Nov 2026 11:06:45 GMT\nDate: Wed, 18 Nov 2026 11:06:40 GMT\n", "",
+     CLASS(RATE_LIMIT), REFUSED, POOL, MS(5000), "", "the reply had no body"},
     {"openai", 400, "",
      "{\"error\":{\"message\":\"too long\",\"type\":\"invalid_request_error\",\"code\":"
      "\"context_length_exceeded\"}}",
      CLASS(CONTEXT_LENGTH), REFUSED, REQUEST, NO_WAIT, "context_length_exceeded", "too long"},
     {"openai", 400, "",
-     "{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\",\"code\":\"unsupported_parameter\"}}",
+     "{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\",\"code\":\"unsupported_"
+     "parameter\"}}",
      CLASS(INVALID_REQUEST), REFUSED, REQUEST, NO_WAIT, "unsupported_parameter", "m"},
     {"openai", 400, "", "{\"error\":{\"message\":\"m\",\"code\":\"content_policy_violation\"}}",
      CLASS(CONTENT_FILTER), REFUSED, REQUEST, NO_WAIT, "content_policy_violation", "m"},
-    {"openai", 401, "", "{\"error\":{\"message\":\"Bad key\",\"code\":\"invalid_api_key\"}}", CLASS(AUTH),
-     REFUSED, POOL, NO_WAIT, "invalid_api_key", "Bad key"},
+    {"openai", 401, "", "{\"error\":{\"message\":\"Bad key\",\"code\":\"invalid_api_key\"}}",
+     CLASS(AUTH), REFUSED, POOL, NO_WAIT, "invalid_api_key", "Bad key"},
     {"openai", 403, "", "{\"error\":{\"message\":\"Country not supported\"}}", CLASS(AUTH), REFUSED,
      REQUEST, NO_WAIT, "", NULL},
-    {"openai", 403, "", "{\"error\":{\"message\":\"m\",\"code\":\"model_not_found\"}}", CLASS(NOT_FOUND),
-     REFUSED, REQUEST, NO_WAIT, "model_not_found", "m"},
-    {"openai", 404, "", "{\"error\":{\"message\":\"m\",\"code\":\"model_not_found\"}}", CLASS(NOT_FOUND),
-     REFUSED, REQUEST, NO_WAIT, "model_not_found", "m"},
-    {"openai", 500, "", "{\"error\":{\"message\":\"m\",\"type\":\"server_error\"}}", CLASS(SERVER), REFUSED,
-     REQUEST, NO_WAIT, "server_error", "m"},
+    {"openai", 403, "", "{\"error\":{\"message\":\"m\",\"code\":\"model_not_found\"}}",
+     CLASS(NOT_FOUND), REFUSED, REQUEST, NO_WAIT, "model_not_found", "m"},
+    {"openai", 404, "", "{\"error\":{\"message\":\"m\",\"code\":\"model_not_found\"}}",
+     CLASS(NOT_FOUND), REFUSED, REQUEST, NO_WAIT, "model_not_found", "m"},
+    {"openai", 500, "", "{\"error\":{\"message\":\"m\",\"type\":\"server_error\"}}", CLASS(SERVER),
+     REFUSED, REQUEST, NO_WAIT, "server_error", "m"},
     /* a word that says nothing does not outweigh the status */
-    {"openai", 429, "", "{\"error\":{\"message\":\"m\",\"type\":\"api_error\"}}", CLASS(RATE_LIMIT), REFUSED,
-     POOL, NO_WAIT, "api_error", "m"},
-    {"openai", 503, "", "{\"error\":{\"message\":\"m\",\"type\":\"server_error\"}}", CLASS(OVERLOADED),
-     REFUSED, ENDPOINT, NO_WAIT, "server_error", "m"},
+    {"openai", 429, "", "{\"error\":{\"message\":\"m\",\"type\":\"api_error\"}}", CLASS(RATE_LIMIT),
+     REFUSED, POOL, NO_WAIT, "api_error", "m"},
+    {"openai", 503, "", "{\"error\":{\"message\":\"m\",\"type\":\"server_error\"}}",
+     CLASS(OVERLOADED), REFUSED, ENDPOINT, NO_WAIT, "server_error", "m"},
 
     /* Azure */
     {"openai", 400, "",
-     "{\"error\":{\"message\":\"filtered\",\"code\":\"content_filter\",\"status\":400,\"innererror\":{"
+     "{\"error\":{\"message\":\"filtered\",\"code\":\"content_filter\",\"status\":400,"
+     "\"innererror\":{"
      "\"code\":\"ResponsibleAIPolicyViolation\",\"content_filter_result\":{}}}}",
      CLASS(CONTENT_FILTER), REFUSED, REQUEST, NO_WAIT, "ResponsibleAIPolicyViolation", "filtered"},
 
@@ -105,26 +111,29 @@ static const error_case cases[] = {
      "{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}",
      CLASS(OVERLOADED), REFUSED, ENDPOINT, NO_WAIT, "unavailable_error", "Loading model"},
     {"openai", 400, "",
-     "{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context size\",\"type\":"
+     "{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context "
+     "size\",\"type\":"
      "\"exceed_context_size_error\"}}",
      CLASS(CONTEXT_LENGTH), REFUSED, REQUEST, NO_WAIT, "exceed_context_size_error", NULL},
-    {"openai", 422, "", "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"field required\",\"type\":\"x\"}]}",
+    {"openai", 422, "",
+     "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"field required\",\"type\":\"x\"}]}",
      CLASS(INVALID_REQUEST), REFUSED, REQUEST, NO_WAIT, "", "field required"},
     {"openai", 422, "",
-     "{\"object\":\"error\",\"message\":\"flat\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":"
+     "{\"object\":\"error\",\"message\":\"flat\",\"type\":\"invalid_request_error\",\"param\":null,"
+     "\"code\":"
      "\"3051\"}",
      CLASS(INVALID_REQUEST), REFUSED, REQUEST, NO_WAIT, "invalid_request_error", "flat"},
-    {"openai", 400, "", "{\"error\":\"plain\"}", CLASS(INVALID_REQUEST), REFUSED, REQUEST, NO_WAIT, "",
-     "plain"},
-    {"openai", 402, "", "{\"error\":{\"message\":\"Insufficient Balance\",\"code\":null}}", CLASS(QUOTA),
-     REFUSED, POOL, NO_WAIT, "", "Insufficient Balance"},
-    {"openai", 498, "", "{\"error\":{\"message\":\"flex capacity\"}}", CLASS(OVERLOADED), REFUSED, ENDPOINT,
-     NO_WAIT, "", NULL},
+    {"openai", 400, "", "{\"error\":\"plain\"}", CLASS(INVALID_REQUEST), REFUSED, REQUEST, NO_WAIT,
+     "", "plain"},
+    {"openai", 402, "", "{\"error\":{\"message\":\"Insufficient Balance\",\"code\":null}}",
+     CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "", "Insufficient Balance"},
+    {"openai", 498, "", "{\"error\":{\"message\":\"flex capacity\"}}", CLASS(OVERLOADED), REFUSED,
+     ENDPOINT, NO_WAIT, "", NULL},
 
     /* proxies */
     {"openai", 502, "",
-     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx</body></html>", CLASS(SERVER),
-     REFUSED, REQUEST, NO_WAIT, "", "502 Bad Gateway"},
+     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx</body></html>",
+     CLASS(SERVER), REFUSED, REQUEST, NO_WAIT, "", "502 Bad Gateway"},
     {"openai", 520, "", "  upstream\n\tbroke  ", CLASS(SERVER), REFUSED, REQUEST, NO_WAIT, "",
      "upstream broke "},
     {"openai", 524, "", "<TITLE>a timeout</TITLE>", CLASS(SERVER), DOUBT, REQUEST, NO_WAIT, "",
@@ -141,10 +150,10 @@ static const error_case cases[] = {
     {"openai", 529, "", "", CLASS(OVERLOADED), REFUSED, ENDPOINT, NO_WAIT, "", NULL},
 
     /* Anthropic */
-    {"anthropic", 529, "", ANTHROPIC("overloaded_error", "Overloaded"), CLASS(OVERLOADED), REFUSED, ENDPOINT,
-     NO_WAIT, "overloaded_error", "Overloaded"},
-    {"anthropic", 429, "retry-after: 12\n", ANTHROPIC("rate_limit_error", "slow"), CLASS(RATE_LIMIT), REFUSED,
-     POOL, MS(12000), "rate_limit_error", "slow"},
+    {"anthropic", 529, "", ANTHROPIC("overloaded_error", "Overloaded"), CLASS(OVERLOADED), REFUSED,
+     ENDPOINT, NO_WAIT, "overloaded_error", "Overloaded"},
+    {"anthropic", 429, "retry-after: 12\n", ANTHROPIC("rate_limit_error", "slow"),
+     CLASS(RATE_LIMIT), REFUSED, POOL, MS(12000), "rate_limit_error", "slow"},
     {"anthropic", 429, "",
      "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"m\",\"details\":{"
      "\"error_code\":\"enforced_spend_limit_reached\"}}}",
@@ -154,30 +163,31 @@ static const error_case cases[] = {
      "\"error_code\":\"ramp_limit_exceeded\"}}}",
      CLASS(RATE_LIMIT), REFUSED, POOL, MS(3000), "ramp_limit_exceeded", "m"},
     {"anthropic", 400, "",
-     ANTHROPIC("invalid_request_error",
-               "You have reached your specified API usage limits. You will regain access on 2026-12-01"),
+     ANTHROPIC(
+         "invalid_request_error",
+         "You have reached your specified API usage limits. You will regain access on 2026-12-01"),
      CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "invalid_request_error", NULL},
     {"anthropic", 400, "",
-     ANTHROPIC("invalid_request_error", "Your credit balance is too low to access the API"), CLASS(QUOTA),
-     REFUSED, POOL, NO_WAIT, "invalid_request_error", NULL},
+     ANTHROPIC("invalid_request_error", "Your credit balance is too low to access the API"),
+     CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "invalid_request_error", NULL},
     {"anthropic", 400, "", ANTHROPIC("invalid_request_error", "prompt is too long: 210000 tokens"),
      CLASS(CONTEXT_LENGTH), REFUSED, REQUEST, NO_WAIT, "invalid_request_error", NULL},
     {"anthropic", 400, "", ANTHROPIC("invalid_request_error", "temperature: not supported"),
      CLASS(INVALID_REQUEST), REFUSED, REQUEST, NO_WAIT, "invalid_request_error", NULL},
-    {"anthropic", 401, "", ANTHROPIC("authentication_error", "m"), CLASS(AUTH), REFUSED, POOL, NO_WAIT,
-     "authentication_error", "m"},
+    {"anthropic", 401, "", ANTHROPIC("authentication_error", "m"), CLASS(AUTH), REFUSED, POOL,
+     NO_WAIT, "authentication_error", "m"},
     {"anthropic", 402, "", ANTHROPIC("billing_error", "m"), CLASS(QUOTA), REFUSED, POOL, NO_WAIT,
      "billing_error", "m"},
-    {"anthropic", 403, "", ANTHROPIC("permission_error", "m"), CLASS(AUTH), REFUSED, REQUEST, NO_WAIT,
-     "permission_error", "m"},
-    {"anthropic", 404, "", ANTHROPIC("not_found_error", "m"), CLASS(NOT_FOUND), REFUSED, REQUEST, NO_WAIT,
-     "not_found_error", "m"},
-    {"anthropic", 409, "", ANTHROPIC("conflict_error", "m"), CLASS(INVALID_REQUEST), REFUSED, REQUEST,
-     NO_WAIT, "conflict_error", "m"},
-    {"anthropic", 413, "", ANTHROPIC("request_too_large", "m"), CLASS(INVALID_REQUEST), REFUSED, REQUEST,
-     NO_WAIT, "request_too_large", "m"},
-    {"anthropic", 500, "", ANTHROPIC("api_error", "m"), CLASS(SERVER), REFUSED, REQUEST, NO_WAIT, "api_error",
-     "m"},
+    {"anthropic", 403, "", ANTHROPIC("permission_error", "m"), CLASS(AUTH), REFUSED, REQUEST,
+     NO_WAIT, "permission_error", "m"},
+    {"anthropic", 404, "", ANTHROPIC("not_found_error", "m"), CLASS(NOT_FOUND), REFUSED, REQUEST,
+     NO_WAIT, "not_found_error", "m"},
+    {"anthropic", 409, "", ANTHROPIC("conflict_error", "m"), CLASS(INVALID_REQUEST), REFUSED,
+     REQUEST, NO_WAIT, "conflict_error", "m"},
+    {"anthropic", 413, "", ANTHROPIC("request_too_large", "m"), CLASS(INVALID_REQUEST), REFUSED,
+     REQUEST, NO_WAIT, "request_too_large", "m"},
+    {"anthropic", 500, "", ANTHROPIC("api_error", "m"), CLASS(SERVER), REFUSED, REQUEST, NO_WAIT,
+     "api_error", "m"},
     {"anthropic", 504, "", ANTHROPIC("timeout_error", "m"), CLASS(TIMEOUT), DOUBT, REQUEST, NO_WAIT,
      "timeout_error", "m"},
 
@@ -191,49 +201,53 @@ static const error_case cases[] = {
             "{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"34s\"}"),
      CLASS(RATE_LIMIT), REFUSED, POOL, MS(1000), "RESOURCE_EXHAUSTED", "m"},
     {"gemini", 429, "",
-     GOOGLE("429", "RESOURCE_EXHAUSTED", "m",
-            "{\"@type\":\"type.googleapis.com/google.rpc.QuotaFailure\",\"violations\":[{\"quotaId\":"
-            "\"GenerateRequestsPerDayPerProjectPerModel-FreeTier\",\"quotaValue\":\"50\"}]}"),
+     GOOGLE(
+         "429", "RESOURCE_EXHAUSTED", "m",
+         "{\"@type\":\"type.googleapis.com/google.rpc.QuotaFailure\",\"violations\":[{\"quotaId\":"
+         "\"GenerateRequestsPerDayPerProjectPerModel-FreeTier\",\"quotaValue\":\"50\"}]}"),
      CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "RESOURCE_EXHAUSTED", "m"},
     {"gemini", 429, "",
      "[{\"error\":{\"code\":429,\"message\":\"in an array\",\"status\":\"RESOURCE_EXHAUSTED\"}}]",
      CLASS(RATE_LIMIT), REFUSED, POOL, NO_WAIT, "RESOURCE_EXHAUSTED", "in an array"},
     {"gemini", 400, "",
-     GOOGLE("400", "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.",
-            "{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"API_KEY_INVALID\"}"),
+     GOOGLE(
+         "400", "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.",
+         "{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"API_KEY_INVALID\"}"),
      CLASS(AUTH), REFUSED, POOL, NO_WAIT, "INVALID_ARGUMENT", NULL},
     {"gemini", 400, "",
-     GOOGLE("400", "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum allowed (8)", ""),
+     GOOGLE("400", "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum allowed (8)",
+            ""),
      CLASS(CONTEXT_LENGTH), REFUSED, REQUEST, NO_WAIT, "INVALID_ARGUMENT", NULL},
-    {"gemini", 400, "", GOOGLE("400", "INVALID_ARGUMENT", "bad field", ""), CLASS(INVALID_REQUEST), REFUSED,
-     REQUEST, NO_WAIT, "INVALID_ARGUMENT", "bad field"},
-    {"gemini", 400, "", GOOGLE("400", "FAILED_PRECONDITION", "Please enable billing", ""), CLASS(QUOTA),
-     REFUSED, POOL, NO_WAIT, "FAILED_PRECONDITION", NULL},
+    {"gemini", 400, "", GOOGLE("400", "INVALID_ARGUMENT", "bad field", ""), CLASS(INVALID_REQUEST),
+     REFUSED, REQUEST, NO_WAIT, "INVALID_ARGUMENT", "bad field"},
+    {"gemini", 400, "", GOOGLE("400", "FAILED_PRECONDITION", "Please enable billing", ""),
+     CLASS(QUOTA), REFUSED, POOL, NO_WAIT, "FAILED_PRECONDITION", NULL},
     {"gemini", 400, "", GOOGLE("400", "FAILED_PRECONDITION", "User location is not supported", ""),
      CLASS(AUTH), REFUSED, POOL, NO_WAIT, "FAILED_PRECONDITION", NULL},
-    {"gemini", 403, "", GOOGLE("403", "PERMISSION_DENIED", "m", ""), CLASS(AUTH), REFUSED, REQUEST, NO_WAIT,
-     "PERMISSION_DENIED", "m"},
-    {"gemini", 404, "", GOOGLE("404", "NOT_FOUND", "m", ""), CLASS(NOT_FOUND), REFUSED, REQUEST, NO_WAIT,
-     "NOT_FOUND", "m"},
-    {"gemini", 500, "", GOOGLE("500", "INTERNAL", "m", ""), CLASS(SERVER), REFUSED, REQUEST, NO_WAIT,
-     "INTERNAL", "m"},
-    {"gemini", 503, "", GOOGLE("503", "UNAVAILABLE", "m", ""), CLASS(OVERLOADED), REFUSED, ENDPOINT, NO_WAIT,
-     "UNAVAILABLE", "m"},
-    {"gemini", 504, "", GOOGLE("504", "DEADLINE_EXCEEDED", "m", ""), CLASS(TIMEOUT), DOUBT, REQUEST, NO_WAIT,
-     "DEADLINE_EXCEEDED", "m"},
-    {"gemini", 499, "", GOOGLE("499", "CANCELLED", "m", ""), CLASS(CANCELLED), DOUBT, REQUEST, NO_WAIT,
-     "CANCELLED", "m"},
+    {"gemini", 403, "", GOOGLE("403", "PERMISSION_DENIED", "m", ""), CLASS(AUTH), REFUSED, REQUEST,
+     NO_WAIT, "PERMISSION_DENIED", "m"},
+    {"gemini", 404, "", GOOGLE("404", "NOT_FOUND", "m", ""), CLASS(NOT_FOUND), REFUSED, REQUEST,
+     NO_WAIT, "NOT_FOUND", "m"},
+    {"gemini", 500, "", GOOGLE("500", "INTERNAL", "m", ""), CLASS(SERVER), REFUSED, REQUEST,
+     NO_WAIT, "INTERNAL", "m"},
+    {"gemini", 503, "", GOOGLE("503", "UNAVAILABLE", "m", ""), CLASS(OVERLOADED), REFUSED, ENDPOINT,
+     NO_WAIT, "UNAVAILABLE", "m"},
+    {"gemini", 504, "", GOOGLE("504", "DEADLINE_EXCEEDED", "m", ""), CLASS(TIMEOUT), DOUBT, REQUEST,
+     NO_WAIT, "DEADLINE_EXCEEDED", "m"},
+    {"gemini", 499, "", GOOGLE("499", "CANCELLED", "m", ""), CLASS(CANCELLED), DOUBT, REQUEST,
+     NO_WAIT, "CANCELLED", "m"},
 
     /* Ollama: the error is a string */
     {"ollama", 503, "",
-     "{\"error\":\"server busy, please try again.  maximum pending requests exceeded\"}", CLASS(OVERLOADED),
-     REFUSED, ENDPOINT, NO_WAIT, "", "server busy, please try again.  maximum pending requests exceeded"},
-    {"ollama", 404, "", "{\"error\":\"model 'x' not found\"}", CLASS(NOT_FOUND), REFUSED, REQUEST, NO_WAIT, "",
-     "model 'x' not found"},
-    {"ollama", 401, "", "{\"error\":\"unauthorized\",\"signin_url\":\"https://x\"}", CLASS(AUTH), REFUSED, POOL,
-     NO_WAIT, "", "unauthorized"},
-    {"ollama", 400, "", "{\"error\":\"missing request body\"}", CLASS(INVALID_REQUEST), REFUSED, REQUEST,
-     NO_WAIT, "", "missing request body"},
+     "{\"error\":\"server busy, please try again.  maximum pending requests exceeded\"}",
+     CLASS(OVERLOADED), REFUSED, ENDPOINT, NO_WAIT, "",
+     "server busy, please try again.  maximum pending requests exceeded"},
+    {"ollama", 404, "", "{\"error\":\"model 'x' not found\"}", CLASS(NOT_FOUND), REFUSED, REQUEST,
+     NO_WAIT, "", "model 'x' not found"},
+    {"ollama", 401, "", "{\"error\":\"unauthorized\",\"signin_url\":\"https://x\"}", CLASS(AUTH),
+     REFUSED, POOL, NO_WAIT, "", "unauthorized"},
+    {"ollama", 400, "", "{\"error\":\"missing request body\"}", CLASS(INVALID_REQUEST), REFUSED,
+     REQUEST, NO_WAIT, "", "missing request body"},
 };
 
 TEST(every_error_of_the_table_has_its_class_billing_scope_and_wait) {
@@ -289,7 +303,8 @@ TEST(a_conflict_is_tried_once_more_unless_the_server_says_no) {
 TEST(a_request_larger_than_the_limit_is_not_worth_a_retry) {
   wire_test test;
   wire_init(&test, "openai");
-  CHECK_OK(wire_classify(&test, 429, "", "{\"error\":{\"message\":\"Request too large for gpt\"}}"));
+  CHECK_OK(
+      wire_classify(&test, 429, "", "{\"error\":{\"message\":\"Request too large for gpt\"}}"));
   CHECK(!test.decoded.retryable);
   CHECK_OK(wire_classify(&test, 429, "", "{\"error\":{\"message\":\"Rate limit\"}}"));
   CHECK(test.decoded.retryable);
@@ -300,8 +315,9 @@ TEST(messages_are_plain_text_and_cut_between_characters) {
   wire_test test;
   char body[4000];
   wire_init(&test, "openai");
-  CHECK_OK(wire_classify(&test, 400, "",
-                         "{\"error\":{\"message\":\"say \\\"no\\\" \\u00e9\\n\",\"code\":\"a\\/b\"}}"));
+  CHECK_OK(
+      wire_classify(&test, 400, "",
+                    "{\"error\":{\"message\":\"say \\\"no\\\" \\u00e9\\n\",\"code\":\"a\\/b\"}}"));
   CHECK_TEXT(test.decoded.error_message, "say \"no\" \xC3\xA9\n");
   CHECK_TEXT(test.decoded.error_code, "a/b");
 
@@ -329,9 +345,25 @@ TEST(messages_are_plain_text_and_cut_between_characters) {
 
 TEST(odd_bodies_do_no_harm) {
   static const char *const bodies[] = {
-      "[]", "[1]", "null", "\"text\"", "{}", "{\"error\":null}", "{\"error\":[]}", "{\"error\":{}}", "{\"error\":5}",
+      "[]",
+      "[1]",
+      "null",
+      "\"text\"",
+      "{}",
+      "{\"error\":null}",
+      "{\"error\":[]}",
+      "{\"error\":{}}",
+      "{\"error\":5}",
       "{\"error\":{\"message\":5,\"code\":[],\"type\":{},\"details\":5,\"innererror\":1}}",
-      "{\"detail\":[]}", "{\"detail\":[5]}", "{\"detail\":5}", "{\"error\"", "\xEF\xBB\xBF{\"error\":\"x\"}", "\xFF\xFE", "<", "<title>", "<title><",
+      "{\"detail\":[]}",
+      "{\"detail\":[5]}",
+      "{\"detail\":5}",
+      "{\"error\"",
+      "\xEF\xBB\xBF{\"error\":\"x\"}",
+      "\xFF\xFE",
+      "<",
+      "<title>",
+      "<title><",
       "{\"error\":{\"details\":[{\"@type\":5},5,{\"@type\":\"google.rpc.RetryInfo\"}]}}",
       "{\"error\":{\"details\":[{\"@type\":\"google.rpc.QuotaFailure\",\"violations\":[5,{}]}]}}"};
   static const char *const names[] = {"openai", "anthropic", "gemini", "ollama"};
@@ -366,6 +398,16 @@ TEST(a_provider_of_ones_own_may_fall_back_on_the_common_rules) {
   sheaf_classify_common(&reply, &test.scratch, &test.decoded);
   CHECK_EQ(test.decoded.error_class, SHEAF_CLASS_RATE_LIMIT);
   CHECK_EQ(test.decoded.retry_after_ns, MS(1500));
+  CHECK_TEXT(test.decoded.error_message, "m");
+  reply.body =
+      TEXT("{\"error\":{\"message\":\"a\\nb\"}}"); /* without scratch, what needs it is left out */
+  sheaf_classify_common(&reply, NULL, &test.decoded);
+  CHECK_EQ(test.decoded.error_class, SHEAF_CLASS_RATE_LIMIT);
+  CHECK_TEXT(test.decoded.error_message, "");
+  reply = (sheaf_reply){.struct_bytes = sizeof reply, .http_status = 503};
+  sheaf_classify_common(&reply, NULL, &test.decoded);
+  CHECK_EQ(test.decoded.error_class, SHEAF_CLASS_OVERLOADED);
+  CHECK_TEXT(test.decoded.error_message, "the reply had no body");
   wire_deinit(&test);
 }
 

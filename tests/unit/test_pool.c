@@ -351,6 +351,16 @@ TEST(the_other_refusals_of_one_burst_are_no_further_steps) {
   CHECK_EQ(p.pause_steps, 1);
 }
 
+/* What was sent before the refusal may still succeed: the next refusal after the pause is a further step all the same. */
+TEST(a_success_of_before_does_not_reset_the_steps) {
+  sheaf__pool p = unknown_pool();
+  sheaf__pool_take(&p, &small, 1, 0);
+  const uint64_t until = sheaf__pool_on_refusal(&p, SHEAF_NEVER, false, 0, 0, 0);
+  sheaf__pool_on_head(&p, &small, 1, true, NULL, 0, until - 1);
+  CHECK_EQ(p.pause_steps, 1);
+  CHECK(sheaf__pool_on_refusal(&p, SHEAF_NEVER, false, 1, 0, until) >= until + SECOND);
+}
+
 TEST(a_pause_is_never_shortened) {
   sheaf__pool p = unknown_pool();
   const uint64_t long_one = sheaf__pool_on_refusal(&p, 60 * SECOND, false, 0, 0, 0);
@@ -535,6 +545,43 @@ TEST(delivery_is_averaged_over_windows_of_ten_seconds) {
   sheaf__pool_take(&p, &small, 12, 50 * SECOND);
   sheaf__pool_on_head(&p, &small, 12, true, NULL, 0, 50 * SECOND);
   CHECK_EQ(p.delivered, (33000 + 6000) / 2 / 4); /* and two windows with nothing */
+}
+
+/* In flight and back count alike while the first 10 s last: 6 and 2 of them are 48 a minute. */
+TEST(before_the_first_window_is_over_what_was_sent_counts) {
+  sheaf__pool p = unknown_pool();
+  for (uint64_t i = 0; i < 9; i++) sheaf__pool_take(&p, &small, i, 0);
+  for (uint64_t i = 0; i < 2; i++) sheaf__pool_on_head(&p, &small, i, true, NULL, 0, SECOND);
+  sheaf__pool_on_head(&p, &small, 2, false, NULL, 0, SECOND);
+  sheaf__pool_on_refusal(&p, 0, true, 0, 0, SECOND);
+  CHECK_EQ(p.learned_wmax, 48000);
+}
+
+/* A known limit of 588 stands for the rate so far: the cut is at half of it, and the curve never passes it. */
+TEST(the_learned_rate_never_passes_a_known_limit) {
+  sheaf__pool p = pool_of_rpm(600);
+  sheaf__pool_on_refusal(&p, 0, true, 0, 0, 0);
+  CHECK_EQ(p.learned_wmax, 294000);
+  p.pause_until_ns = 0;
+  p.probe_due = false;
+  for (uint64_t s = 0; s < 600; s++) {
+    const uint64_t sends = sends_in(&p, s * SECOND, (s + 1) * SECOND);
+    CHECK(sends <= 10); /* 9.8 a second: no burst when the learned rate reaches the known one */
+    CHECK(p.learned.limit <= 588 * 16);
+  }
+  CHECK_EQ(p.learned.limit, 588 * 16);
+  CHECK(sends_in(&p, 600 * SECOND, 601 * SECOND) <= 10); /* nor when it is forgotten */
+  CHECK_EQ(p.learned_wmax, 0);
+}
+
+TEST(what_follows_a_probe_is_no_burst) {
+  sheaf__pool p = pool_of_rpm(600);
+  const uint64_t until = sheaf__pool_on_refusal(&p, 20 * SECOND, false, 0, 0, 0);
+  CHECK_EQ(gate(&p, &small, until), 0);
+  sheaf__pool_take(&p, &small, 7, until);
+  sheaf__pool_on_head(&p, &small, 7, true, NULL, 0, until + MS);
+  CHECK_EQ(level(&p, REQUESTS), 0);
+  CHECK_EQ(limited_by(&p, until + MS), SHEAF_LIMITED_BY_RATE);
 }
 
 /* ---- Estimates ---- */
@@ -765,6 +812,7 @@ int main(void) {
   RUN(a_refusal_pauses_the_pool_for_what_the_server_says);
   RUN(untold_pauses_double_up_to_thirty_seconds);
   RUN(the_other_refusals_of_one_burst_are_no_further_steps);
+  RUN(a_success_of_before_does_not_reset_the_steps);
   RUN(a_pause_is_never_shortened);
   RUN(after_a_pause_one_probe_leaves_and_the_rest_follow_at_its_success);
   RUN(the_head_of_another_exchange_does_not_speak_for_the_probe);
@@ -780,6 +828,9 @@ int main(void) {
   RUN(a_refusal_before_anything_was_delivered_leaves_three_a_minute_and_grows_again);
   RUN(ten_minutes_without_a_refusal_end_it);
   RUN(delivery_is_averaged_over_windows_of_ten_seconds);
+  RUN(before_the_first_window_is_over_what_was_sent_counts);
+  RUN(the_learned_rate_never_passes_a_known_limit);
+  RUN(what_follows_a_probe_is_no_burst);
   RUN(four_bytes_are_a_token_until_replies_say_otherwise);
   RUN(output_is_estimated_by_its_mean_within_max_tokens);
   RUN(a_provider_that_reserves_max_tokens_is_charged_max_tokens);

@@ -78,6 +78,15 @@ static uint64_t rate_gate(sheaf__pool *pool, const sheaf__cost *cost, uint64_t n
   return at_ns;
 }
 
+/* The probe has spoken, or its time is up. The buckets filled up while all waited: they start again from nothing, so that
+ * the rest follow at the rate and not in a burst. */
+static void end_probe(sheaf__pool *pool, uint64_t now_ns) {
+  pool->probing = false;
+  for (uint32_t r = 0; r < SHEAF_RESOURCE_COUNT; r++)
+    sheaf__pool_empty(&pool->meters[r].bucket, now_ns);
+  sheaf__pool_empty(&pool->learned, now_ns);
+}
+
 uint64_t sheaf__pool_gate(sheaf__pool *pool, const sheaf__cost *cost, uint64_t now_ns,
                           uint32_t *limited_by) {
   *limited_by = SHEAF_LIMITED_BY_PAUSE;
@@ -85,7 +94,7 @@ uint64_t sheaf__pool_gate(sheaf__pool *pool, const sheaf__cost *cost, uint64_t n
   if (now_ns < pool->pause_until_ns) return pool->pause_until_ns;
   if (pool->probing) {
     if (now_ns < pool->probe_until_ns) return pool->probe_until_ns;
-    pool->probing = false;
+    end_probe(pool, now_ns);
   }
   const uint64_t at_ns = rate_gate(pool, cost, now_ns);
   *limited_by = at_ns ? SHEAF_LIMITED_BY_RATE : SHEAF_LIMITED_BY_NOTHING;
@@ -122,8 +131,9 @@ void sheaf__pool_on_head(sheaf__pool *pool, const sheaf__cost *cost, uint64_t ex
   const sheaf__charges charges = sheaf__charges_of(cost);
   acknowledge(pool, &charges);
   if (success) {
-    pool->pause_steps = 0;
-    if (pool->probing && pool->probe_exchange == exchange) pool->probing = false;
+    /* A reply to what was sent before a refusal says nothing of the time after it. */
+    if (now_ns >= pool->pause_until_ns) pool->pause_steps = 0;
+    if (pool->probing && pool->probe_exchange == exchange) end_probe(pool, now_ns);
     sheaf__pool_count_delivered(pool, now_ns);
   }
   if (count || !success) sheaf__pool_correct(pool, &charges, success, limits, count, now_ns);

@@ -21,6 +21,8 @@ void sheaf__pool_correct(sheaf__pool *pool, const sheaf__charges *charges, bool 
                          const sheaf_limit *limits, uint32_t count, uint64_t now_ns);
 
 /* pool_pause.c */
+/* Leaves a bucket that is on with nothing, or with the debt it has. */
+void sheaf__pool_empty(sheaf__bucket *bucket, uint64_t now_ns);
 /* The learned rate's bucket brought up to now; off (limit 0) when nothing is learned. */
 void sheaf__pool_refresh_learned(sheaf__pool *pool, uint64_t now_ns);
 void sheaf__pool_count_delivered(sheaf__pool *pool, uint64_t now_ns);

@@ -51,14 +51,23 @@ void sheaf__pool_count_delivered(sheaf__pool *pool, uint64_t now_ns) {
   pool->delivered_count++;
 }
 
-/* Milli-requests a minute that may leave now. */
+/* What is known of the limit of requests a minute, in milli-requests; no bound when nothing is. */
+static uint64_t known_rate(const sheaf__pool *pool) {
+  const sheaf__bucket *requests = &pool->meters[SHEAF_RESOURCE_REQUESTS].bucket;
+  const bool is_minute = requests->tick_ns * (uint64_t)SHEAF__BUCKET_U == SHEAF__MINUTE_NS;
+  return requests->limit && is_minute ? requests->limit * 1000 : UINT64_MAX;
+}
+
+/* Milli-requests a minute that may leave now. Never more than is known to be allowed: else the bucket of that limit fills
+ * up while this one holds back, and is spent as one burst when the curve passes it. */
 static uint64_t learned_rate(const sheaf__pool *pool, uint64_t now_ns) {
   const uint64_t dt_ms =
       sheaf__min_u64(since(pool->learned_cut_ns, now_ns) / SHEAF__MS, 4 * LEARNED_MS);
   const uint64_t curve =
       (uint64_t)sheaf__rebound((int64_t)pool->learned_wmax, (int64_t)dt_ms, LEARNED_MS);
   const uint64_t used = sheaf__max_u64(pool->learned_wmax, pool->delivered);
-  return sheaf__min_u64(curve, sheaf__mul_sat(used, 2));
+  const uint64_t rate = sheaf__min_u64(curve, sheaf__mul_sat(used, 2));
+  return sheaf__min_u64(rate, known_rate(pool));
 }
 
 static void set_learned(sheaf__pool *pool, uint64_t rate, uint64_t now_ns) {
@@ -67,10 +76,18 @@ static void set_learned(sheaf__pool *pool, uint64_t rate, uint64_t now_ns) {
   sheaf__bucket_set(&pool->learned, limit, cap, now_ns);
 }
 
+void sheaf__pool_empty(sheaf__bucket *bucket, uint64_t now_ns) {
+  if (bucket->limit == 0) return;
+  sheaf__bucket_refill(bucket, now_ns);
+  if (bucket->level > 0) bucket->level = 0;
+}
+
 void sheaf__pool_refresh_learned(sheaf__pool *pool, uint64_t now_ns) {
   if (pool->learned_wmax == 0) return;
   if (since(pool->last_429_ns, now_ns) >= LEARNED_LIFE_NS) {
     pool->learned_wmax = 0;
+    sheaf__pool_empty(&pool->meters[SHEAF_RESOURCE_REQUESTS].bucket,
+                      now_ns); /* no burst of what it held back */
     sheaf__bucket_init(&pool->learned, 0, 1, SHEAF__MINUTE_NS, now_ns);
     return;
   }
@@ -84,18 +101,21 @@ void sheaf__pool_refresh_learned(sheaf__pool *pool, uint64_t now_ns) {
   set_learned(pool, learned_rate(pool, now_ns), now_ns);
 }
 
-/* Off: what was delivered is all that is known. Before the first 10 s are over, what came so far stands for them. */
+/* What can be said of the rate when nothing limits it: what was delivered. Before the first 10 s are over, what was sent
+ * so far stands for them: replies take seconds, and to count only those that are back would be far too little. */
+static uint64_t rate_so_far(const sheaf__pool *pool) {
+  if (pool->delivered) return pool->delivered;
+  const uint64_t out = (uint64_t)pool->meters[SHEAF_RESOURCE_REQUESTS].unacked;
+  return sheaf__mul_sat(pool->delivered_count + out, DELIVERED_PER_MINUTE);
+}
+
 static void cut_learned(sheaf__pool *pool, uint64_t now_ns) {
   pool->last_429_ns = now_ns;
   if (pool->learned_wmax && since(pool->learned_cut_ns, now_ns) < LEARNED_GAP_NS) return;
   roll_delivered(pool, now_ns);
-  uint64_t wmax = pool->delivered;
-  if (pool->learned_wmax) {
-    const uint64_t rate = learned_rate(pool, now_ns);
-    wmax = sheaf__min_u64(rate, sheaf__max_u64(pool->delivered, rate / 2));
-  } else if (wmax == 0) {
-    wmax = sheaf__mul_sat(pool->delivered_count, DELIVERED_PER_MINUTE);
-  }
+  const uint64_t rate = pool->learned_wmax ? learned_rate(pool, now_ns) : known_rate(pool);
+  uint64_t wmax = rate_so_far(pool);
+  if (rate != UINT64_MAX) wmax = sheaf__min_u64(rate, sheaf__max_u64(pool->delivered, rate / 2));
   pool->learned_wmax = sheaf__max_u64(LEARNED_MIN, wmax);
   pool->learned_cut_ns = now_ns;
   set_learned(pool, learned_rate(pool, now_ns), now_ns);
@@ -124,12 +144,8 @@ uint64_t sheaf__pool_on_refusal(sheaf__pool *pool, uint64_t retry_after_ns, bool
   pool->probe_due = true;
   pool->probing = false;
   if (learned) cut_learned(pool, now_ns);
-  for (uint32_t r = 0; r < SHEAF_RESOURCE_COUNT && pool->lacking_ns == 0; r++) {
-    sheaf__bucket *bucket = &pool->meters[r].bucket;
-    if (bucket->limit == 0) continue;
-    sheaf__bucket_refill(bucket, now_ns);
-    if (bucket->level > 0) bucket->level = 0;
-  }
+  for (uint32_t r = 0; r < SHEAF_RESOURCE_COUNT && pool->lacking_ns == 0; r++)
+    sheaf__pool_empty(&pool->meters[r].bucket, now_ns);
   pool->lacking_ns = 0;
   return pool->pause_until_ns;
 }

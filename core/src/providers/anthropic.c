@@ -54,7 +54,8 @@ static int32_t put_content(const sheaf__given *given, sheaf_call *call) {
   }
   if (sheaf__given_has(given, SHEAF__KEY_SYSTEM)) return SHEAF_OK;
   if (!has_system && given->request->system.bytes == 0) return SHEAF_OK;
-  SHEAF__PUT(body, ",\"system\":");
+  sheaf__comma(body);
+  SHEAF__PUT(body, "\"system\":");
   if (has_system) {
     sheaf__put_system_string(body, given->request->messages);
   } else {

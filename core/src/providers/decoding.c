@@ -33,8 +33,10 @@ sheaf_slice sheaf__document(sheaf_slice body) {
 
 /* ---- Keeping strings ---- */
 
-/* Room for n bytes in scratch. Whatever in decoded points into it is moved along when it moves. */
+/* Room for n bytes in scratch. Whatever in decoded points into it is moved along when it moves.
+ * Without scratch (a task's outcome has no text to keep) there is no room. */
 static bool make_room(sheaf_buf *buf, sheaf_decoded *decoded, size_t n) {
+  if (!buf) return false;
   uintptr_t before = (uintptr_t)buf->data;
   size_t used = buf->bytes;
   if (sheaf_buf_reserve(buf, n) != SHEAF_OK) return false;
@@ -115,29 +117,34 @@ static sheaf_slice page_title(sheaf_slice body) {
   return body;
 }
 
-sheaf_slice sheaf__excerpt(sheaf__reading *reading, const char *why, sheaf_slice body) {
-  sheaf_buf *scratch = reading->scratch;
-  sheaf_slice text = sheaf__document(body);
-  if (text.bytes == 0) {
-    return *why ? sheaf_slice_of(why) : SHEAF_LITERAL("the reply had no body");
-  }
-  if (text.data[0] == '<') text = page_title(text);
-  text = cut_plain(text, SHEAF__EXCERPT_BYTES_MAX);
-  size_t why_bytes = strlen(why);
-  if (!make_room(scratch, reading->out, why_bytes + 2 + text.bytes)) return sheaf_slice_of(why);
-  size_t from = scratch->bytes;
-  if (why_bytes > 0) {
-    sheaf_buf_append(scratch, why, why_bytes);
-    sheaf_buf_append(scratch, ": ", 2);
-  }
+/* Appends text with every run of spaces and control bytes as one space. */
+static void append_readable(sheaf_buf *buf, sheaf_slice text) {
   bool spaced = true;
   for (size_t i = 0; i < text.bytes; i++) {
     char c = (unsigned char)text.data[i] <= ' ' || text.data[i] == 0x7F ? ' ' : text.data[i];
     if (c == ' ' && spaced) continue;
     spaced = c == ' ';
-    sheaf_buf_append(scratch, &c, 1);
+    sheaf_buf_append(buf, &c, 1);
   }
-  return tail_of(scratch, from);
+}
+
+sheaf_slice sheaf__excerpt(sheaf__reading *reading, const char *why, sheaf_slice body) {
+  sheaf_buf *scratch = reading->scratch;
+  sheaf_slice fallback = *why ? sheaf_slice_of(why) : SHEAF_LITERAL("the reply had no body");
+  sheaf_slice text = sheaf__document(body);
+  if (text.bytes > 0 && text.data[0] == '<') text = page_title(text);
+  text = cut_plain(text, SHEAF__EXCERPT_BYTES_MAX);
+  size_t why_bytes = strlen(why);
+  if (text.bytes == 0) return fallback;
+  if (!make_room(scratch, reading->out, why_bytes + 2 + text.bytes)) return fallback;
+  size_t from = scratch->bytes;
+  if (why_bytes > 0) {
+    sheaf_buf_append(scratch, why, why_bytes);
+    sheaf_buf_append(scratch, ": ", 2);
+  }
+  size_t empty = scratch->bytes;
+  append_readable(scratch, text);
+  return scratch->bytes > empty ? tail_of(scratch, from) : fallback;
 }
 
 /* ---- Text ---- */
@@ -162,20 +169,43 @@ void sheaf__join(sheaf__reading *reading, sheaf_slice inside) {
 
 /* ---- Headers ---- */
 
-void sheaf__read_reply_headers(sheaf__reading *reading, const sheaf_reply *reply) {
+bool sheaf__header_line(sheaf_slice headers, size_t *at, sheaf_slice *line) {
+  if (*at >= headers.bytes) return false;
+  const char *from = headers.data + *at;
+  size_t left = headers.bytes - *at;
+  const char *end = memchr(from, '\n', left);
+  *line = (sheaf_slice){from, end ? (size_t)(end - from) : left};
+  *at += line->bytes + 1;
+  return true;
+}
+
+static void read_reply_header(sheaf_decoded *out, sheaf_slice line, sheaf_slice *second) {
   size_t at = 0;
   sheaf_slice name, value;
-  sheaf_slice second = {NULL, 0};
+  if (sheaf__header_next(line, &at, &name, &value) != SHEAF_OK) return;
+  if (sheaf__equals_nocase(name, "x-request-id")) {
+    out->request_id = cut_plain(value, SHEAF__WORD_BYTES_MAX);
+  } else if (sheaf__equals_nocase(name, "request-id")) {
+    *second = cut_plain(value, SHEAF__WORD_BYTES_MAX);
+  } else if (sheaf__equals_nocase(name, "x-should-retry")) {
+    if (sheaf__equals_nocase(value, "true")) out->should_retry = 1;
+    if (sheaf__equals_nocase(value, "false")) out->should_retry = 0;
+  }
+}
+
+void sheaf__read_reply_headers(sheaf__reading *reading, const sheaf_reply *reply) {
+  size_t at = 0;
+  sheaf_slice line, second = {NULL, 0};
   sheaf_decoded *out = reading->out;
-  while (sheaf__header_next(reply->headers, &at, &name, &value) == SHEAF_OK) {
-    if (name.bytes == 12 && sheaf__equals_nocase(name, "x-request-id")) {
-      out->request_id = cut_plain(value, SHEAF__WORD_BYTES_MAX);
-    } else if (name.bytes == 10 && sheaf__equals_nocase(name, "request-id")) {
-      second = cut_plain(value, SHEAF__WORD_BYTES_MAX);
-    } else if (name.bytes == 14 && sheaf__equals_nocase(name, "x-should-retry")) {
-      if (sheaf__equals_nocase(value, "true")) out->should_retry = 1;
-      if (sheaf__equals_nocase(value, "false")) out->should_retry = 0;
-    }
+  while (sheaf__header_line(reply->headers, &at, &line)) {
+    /* This runs for every reply: a line is passed over by its first byte and the place of its
+     * colon. */
+    if (line.bytes < 11) continue;
+    char first = lower_of(line.data[0]);
+    bool is_candidate =
+        (first == 'r' && line.data[10] == ':') ||
+        (first == 'x' && line.bytes > 14 && (line.data[12] == ':' || line.data[14] == ':'));
+    if (is_candidate) read_reply_header(out, line, &second);
   }
   if (out->request_id.bytes == 0) out->request_id = second;
 }

@@ -49,6 +49,9 @@ void sheaf__join(sheaf__reading *reading, sheaf_slice inside);
 
 /* ---- Headers ---- */
 
+/* The next line of a header block, without its LF; false at the end. *at starts at 0. */
+bool sheaf__header_line(sheaf_slice headers, size_t *at, sheaf_slice *line);
+
 /* request-id and x-should-retry, in one walk. */
 void sheaf__read_reply_headers(sheaf__reading *reading, const sheaf_reply *reply);
 

@@ -67,17 +67,13 @@ uint32_t sheaf__read_limits(const sheaf_reply *reply, const char *prefix, bool r
   uint32_t seen = 0;
   int64_t now_unix_ms = INT64_MIN;
   size_t next = 0;
-  while (next < reply->headers.bytes) {
-    const char *line = reply->headers.data + next;
-    size_t left = reply->headers.bytes - next;
-    const char *end = memchr(line, '\n', left);
-    size_t bytes = end ? (size_t)(end - line) : left;
+  sheaf_slice line;
+  while (sheaf__header_line(reply->headers, &next, &line)) {
     size_t at = 0;
     sheaf_slice name, value;
     uint32_t which, what;
-    next += bytes + 1;
-    if (!starts_nocase(line, bytes, prefix, prefix_bytes)) continue;
-    if (sheaf__header_next((sheaf_slice){line, bytes}, &at, &name, &value) != SHEAF_OK) continue;
+    if (!starts_nocase(line.data, line.bytes, prefix, prefix_bytes)) continue;
+    if (sheaf__header_next(line, &at, &name, &value) != SHEAF_OK) continue;
     if (name.bytes < prefix_bytes) continue;
     sheaf_slice rest = {name.data + prefix_bytes, name.bytes - prefix_bytes};
     if (!find_limit(rest, resource_first, names, name_count, &which, &what)) continue;
