@@ -133,8 +133,8 @@ enum { REQUEST_SLICES = 11 };
 
 static void slices_of(sheaf_request *request, sheaf_slice *slices[REQUEST_SLICES]) {
   sheaf_slice *const all[REQUEST_SLICES] = {
-      &request->custom_id, &request->prompt, &request->messages, &request->body,
-      &request->url,       &request->system, &request->params,   &request->model,
+      &request->custom_id, &request->prompt,    &request->messages, &request->body,
+      &request->url,       &request->system,    &request->params,   &request->model,
       &request->endpoint,  &request->trust_key, &request->metadata};
   memcpy(slices, all, sizeof all);
 }
@@ -144,8 +144,8 @@ static int32_t check_form(const sheaf_request *request) {
   if (request->struct_bytes < sizeof request->struct_bytes) return SHEAF_E_MISUSE;
   if (request->flags & SHEAF_REQUEST_TASK) return SHEAF_E_UNSUPPORTED; /* nothing here runs one */
   if (request->custom_id.bytes > SHEAF_CUSTOM_ID_BYTES_MAX) return SHEAF_E_TOO_LONG;
-  int forms = (request->prompt.bytes > 0) + (request->messages.bytes > 0) +
-              (request->body.bytes > 0);
+  int forms =
+      (request->prompt.bytes > 0) + (request->messages.bytes > 0) + (request->body.bytes > 0);
   return forms == 1 ? SHEAF_OK : SHEAF_E_FIELD;
 }
 
@@ -226,8 +226,10 @@ int32_t sheaf_client_cancel(sheaf_client *client, uint64_t id) {
   bool gone = client->gone;
   if (!gone) sheaf__post(client, command);
   pthread_mutex_unlock(&client->mutex);
-  if (gone) free(command);
-  else sheaf__wake(client);
+  if (gone)
+    free(command);
+  else
+    sheaf__wake(client);
   return gone ? SHEAF_E_END : SHEAF_OK;
 }
 
@@ -243,9 +245,13 @@ static int32_t stop(sheaf_client *client, bool abort_too) {
   return SHEAF_OK;
 }
 
-int32_t sheaf_client_drain(sheaf_client *client) { return stop(client, false); }
+int32_t sheaf_client_drain(sheaf_client *client) {
+  return stop(client, false);
+}
 
-int32_t sheaf_client_abort(sheaf_client *client) { return stop(client, true); }
+int32_t sheaf_client_abort(sheaf_client *client) {
+  return stop(client, true);
+}
 
 /* ---- Results ---- */
 
@@ -306,15 +312,24 @@ static void name_health(const sheaf_stats *stats, const sheaf__health *health, b
   bool paused = stats->paused_until_ns != SHEAF_NEVER && stats->paused_until_ns > stats->now_ns;
   uint64_t left_ms = paused ? (stats->paused_until_ns - stats->now_ns) / 1000000 : 0;
   const char *name = "ok";
-  if (health->broken) name = "broken: the transport failed";
-  else if (health->key_stopped) name = "stopped: the provider refused the key";
-  else if (health->budget_spent) name = "stopped: the budget is spent";
-  else if (health->late) name = "stopped: the run's deadline has passed";
-  else if (draining) name = "draining";
-  else if (health->breaker_open) name = "failing: the circuit breaker is open";
-  else if (paused) name = NULL;
-  if (name != NULL) snprintf(text, bytes, "%s", name);
-  else snprintf(text, bytes, "paused for %llu ms", (unsigned long long)left_ms);
+  if (health->broken)
+    name = "broken: the transport failed";
+  else if (health->key_stopped)
+    name = "stopped: the provider refused the key";
+  else if (health->budget_spent)
+    name = "stopped: the budget is spent";
+  else if (health->late)
+    name = "stopped: the run's deadline has passed";
+  else if (draining)
+    name = "draining";
+  else if (health->breaker_open)
+    name = "failing: the circuit breaker is open";
+  else if (paused)
+    name = NULL;
+  if (name != NULL)
+    snprintf(text, bytes, "%s", name);
+  else
+    snprintf(text, bytes, "paused for %llu ms", (unsigned long long)left_ms);
 }
 
 size_t sheaf_client_status(sheaf_client *client, char *line, size_t bytes) {

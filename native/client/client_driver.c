@@ -82,17 +82,14 @@ static void obey(sheaf_client *client, sheaf__command *command) {
   }
 }
 
-/* What was handed over since, in its order. Answers how many threads' statistics are asked for by. */
+/* What was handed over since, in its order. Answers up to which number statistics were asked for. */
 static uint64_t take(sheaf_client *client) {
   atomic_store(&client->posted, false);
   pthread_mutex_lock(&client->mutex);
   sheaf__command *command = client->first;
   client->first = client->last = NULL;
-  client->inside = client->waiting_count + client->queued + engine_waiting(client);
+  client->inside += client->queued;
   client->queued = 0;
-  client->health = client->seen;
-  if (client->blocked > 0 && client->inside < client->capacity)
-    pthread_cond_broadcast(&client->room);
   bool drain = client->draining && !client->drained;
   bool abort_now = client->aborting && !client->aborted;
   uint64_t wanted = client->stats_wanted;
@@ -196,9 +193,19 @@ static void answer_stats(sheaf_client *client, uint64_t wanted) {
   client->snapshot_ns = client->now_ns + SHEAF__SNAPSHOT_NS;
   pthread_mutex_lock(&client->mutex);
   client->stats = stats;
-  client->health = client->seen;
   client->stats_given = wanted;
   pthread_cond_broadcast(&client->answered);
+  pthread_mutex_unlock(&client->mutex);
+}
+
+/* Tells threads that wait for room how much there is now. */
+static void publish(sheaf_client *client) {
+  uint64_t inside = client->waiting_count + engine_waiting(client);
+  pthread_mutex_lock(&client->mutex);
+  client->inside = inside;
+  client->health = client->seen;
+  if (client->blocked > 0 && inside + client->queued < client->capacity)
+    pthread_cond_broadcast(&client->room);
   pthread_mutex_unlock(&client->mutex);
 }
 
@@ -236,7 +243,8 @@ static bool is_over(sheaf_client *client) {
 
 /* ---- A transport that failed ---- */
 
-static const char failed_text[] = "the transport of this machine failed (epoll); what was in flight may have been billed";
+static const char failed_text[] =
+    "the transport of this machine failed (epoll); what was in flight may have been billed";
 
 static void end_everything(sheaf_client *client) {
   while (client->live != NULL)
@@ -261,6 +269,7 @@ static void run_broken(sheaf_client *client) {
     client->now_ns = sheaf_now_ns();
     end_everything(client);
     look_after_lists(client);
+    publish(client);
     answer_stats(client, wanted);
     nanosleep(&pause, NULL);
   } while (!is_over(client));
@@ -268,7 +277,9 @@ static void run_broken(sheaf_client *client) {
 
 static _Thread_local const sheaf_client *driven;
 
-bool sheaf__on_driver(const sheaf_client *client) { return driven == client; }
+bool sheaf__on_driver(const sheaf_client *client) {
+  return driven == client;
+}
 
 void *sheaf__drive(void *ctx) {
   sheaf_client *client = ctx;
@@ -280,6 +291,7 @@ void *sheaf__drive(void *ctx) {
     feed_lists(client);
     int32_t status = sheaf_engine_run_once(client->engine, client->now_ns, sheaf_unix_ms());
     look_after_lists(client);
+    publish(client);
     answer_stats(client, wanted);
     if (status == SHEAF_E_END && is_over(client)) return NULL;
     if (status == SHEAF_E_NOMEM) client->starved = true;

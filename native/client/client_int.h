@@ -60,11 +60,11 @@ typedef struct sheaf__credential {
 /* A list that runs. The caller's requests are read where they are: the caller waits until it is over. */
 typedef struct sheaf__list {
   sheaf__command command;
-  struct sheaf__list *next; /* of the driver's lists */
+  struct sheaf__list *next;      /* of the driver's lists */
   const sheaf_request *requests; /* or prompts */
   const char *const *prompts;
   size_t count;
-  size_t fed;   /* positions that entered the engine, or ended without it */
+  size_t fed; /* positions that entered the engine, or ended without it */
   size_t ended;
   const sheaf_batch_options *options;
   uint64_t progress_ns; /* when it is told next */

@@ -66,8 +66,10 @@ static int32_t deliver(sheaf_client *client, const sheaf__live *live, const shea
     client->starved = true;
     return SHEAF_E_NOMEM;
   }
-  if (live->list != NULL) sheaf__list_put(live->list, live->position, &owned->result);
-  else push_done(client, owned);
+  if (live->list != NULL)
+    sheaf__list_put(live->list, live->position, &owned->result);
+  else
+    push_done(client, owned);
   return SHEAF_OK;
 }
 
@@ -124,8 +126,8 @@ static int32_t end_unsent(sheaf_client *client, const sheaf__live *live,
   memset(&result, 0, sizeof result);
   result.struct_bytes = sizeof result;
   result.first_byte_ns = result.ttft_ns = result.server_ns = result.generation_ns = SHEAF_NEVER;
-  result.usage = (sheaf_usage){SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT,
-                               SHEAF_ABSENT, 0,            0};
+  result.usage =
+      (sheaf_usage){SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   result.cost_usd_nano = SHEAF_ABSENT;
   result.error_class = error_class;
   result.error_message = sheaf_slice_of(message);
@@ -152,9 +154,8 @@ int32_t sheaf__end_submit(sheaf_client *client, const sheaf__submit *submit, uin
 static int32_t end_position(sheaf_client *client, sheaf__list *list, const sheaf_request *request,
                             uint32_t error_class, const char *message) {
   const sheaf__live live = {.list = list, .position = list->fed, .request_user = request->user};
-  list->fed++; /* before: the list may be over with it */
   int32_t status = end_unsent(client, &live, request, error_class, message);
-  if (status) list->fed--;
+  if (status == SHEAF_OK) list->fed++;
   return status;
 }
 
@@ -170,8 +171,10 @@ int32_t sheaf__end_live(sheaf_client *client, sheaf__live *live, uint32_t error_
                         const char *message) {
   char id[SHEAF__ID_BYTES];
   sheaf_request request = SHEAF_REQUEST_INIT;
-  if (live->list != NULL) sheaf__list_request(live->list, live->position, id, &request);
-  else request.custom_id = sheaf__row_name(live->id, id);
+  if (live->list != NULL)
+    sheaf__list_request(live->list, live->position, id, &request);
+  else
+    request.custom_id = sheaf__row_name(live->id, id);
   int32_t status = end_unsent(client, live, &request, error_class, message);
   if (status == SHEAF_OK) live_release(client, live);
   return status;

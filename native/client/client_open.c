@@ -168,11 +168,9 @@ static void read_options(sheaf_client *client, const sheaf_engine_options *given
 }
 
 static int32_t join_doors(sheaf_client *client) {
-  const sheaf_sink sink = {
-      .struct_bytes = sizeof sink, .ctx = client, .put = sheaf__event_put};
-  const sheaf_doors doors = {.struct_bytes = sizeof doors,
-                             .transport = sheaf_curl_transport(client->curl),
-                             .sink = &sink};
+  const sheaf_sink sink = {.struct_bytes = sizeof sink, .ctx = client, .put = sheaf__event_put};
+  const sheaf_doors doors = {
+      .struct_bytes = sizeof doors, .transport = sheaf_curl_transport(client->curl), .sink = &sink};
   int32_t status = sheaf_curl_bind(client->curl, client->engine);
   return status ? status : sheaf_engine_open(client->engine, &doors);
 }

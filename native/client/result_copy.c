@@ -9,10 +9,10 @@
 enum { SLICES = 11 };
 
 static void slices_of(sheaf_result *result, sheaf_slice *slices[SLICES]) {
-  sheaf_slice *const all[SLICES] = {&result->custom_id,     &result->request_id, &result->model,
-                                    &result->finish_reason, &result->provider,   &result->endpoint,
-                                    &result->metadata,      &result->error_code,
-                                    &result->error_message, &result->body,       &result->text};
+  sheaf_slice *const all[SLICES] = {
+      &result->custom_id,     &result->request_id, &result->model,    &result->finish_reason,
+      &result->provider,      &result->endpoint,   &result->metadata, &result->error_code,
+      &result->error_message, &result->body,       &result->text};
   memcpy(slices, all, sizeof all);
 }
 
@@ -48,9 +48,12 @@ sheaf__owned *sheaf__result_copy(const sheaf_result *result) {
   char *to = (char *)history + history_bytes;
   const char *body = copy.body.data;
   for (size_t i = 0; i < SLICES; i++) move_slice(slices[i], &to);
-  if (json_in_body) copy.text_json.data = copy.body.data + (copy.text_json.data - body);
-  else if (json_is_text) copy.text_json.data = copy.text.data;
-  else move_slice(&copy.text_json, &to);
+  if (json_in_body)
+    copy.text_json.data = copy.body.data + (copy.text_json.data - body);
+  else if (json_is_text)
+    copy.text_json.data = copy.text.data;
+  else
+    move_slice(&copy.text_json, &to);
   owned->next = NULL;
   owned->result = copy;
   return owned;

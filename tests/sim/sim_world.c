@@ -110,6 +110,7 @@ void sim_config_draw(sim_config *c, uint64_t seed) {
   c->reply_ms = pick(c, 62, replies, 4);
   c->grid_ns = pick(c, 63, grids, 3);
   c->safety_ns = (5 + sim_draw(c, 300, SIM_DRAW_CONFIG, 64, 0)) * SIM_SECOND;
+  if (c->crashes) c->doors = true; /* only a source can be asked what is done already */
   draw_options(c);
   draw_fates(c);
 }
@@ -143,6 +144,10 @@ uint64_t sim_deadline_ms(const sim_config *c, uint64_t index) {
   static const uint64_t deadlines[] = {1, 300, 5000, 60000};
   if (!c->deadlines || !sim_chance(c, 400, SIM_DRAW_ROW, index, 3)) return 0;
   return deadlines[sim_draw(c, 4, SIM_DRAW_ROW, index, 4)];
+}
+
+bool sim_refuses(const sim_config *c, uint64_t index, uint32_t attempt) {
+  return c->validate && sim_chance(c, 80, SIM_DRAW_ROW, index, 5000 + attempt);
 }
 
 uint32_t sim_pool_of(const sim_config *c, uint32_t place, uint32_t model) {

@@ -82,25 +82,32 @@ typedef struct sim_row {
   uint64_t admitted_ns, deadline_ns;
   uint32_t starts, starts_ever, ends;
   uint32_t last_fate;
-  bool admitted, cancelled, cancelled_waiting, line, line_ok, unknown, covered, billing_seen, was_sent, out;
+  bool admitted;
+  bool cancelled;  /* while it waited: nothing of it may start any more */
+  bool line;       /* the output has it */
+  bool unknown;    /* an earlier host may have sent it, and there is no line */
+  bool covered;    /* a stored range speaks of it */
+  bool out;        /* an exchange of it is out */
+  bool last_unknown, last_full_price;
 } sim_row;
 
 typedef struct sim_exchange {
   uint64_t id, index, started_ns, timeout_ns;
-  uint32_t place, pool, fate, status;
+  uint32_t place, pool, fate, status, attempt;
   uint64_t wait_ns;          /* retry-after that was told; SHEAF_NEVER: none */
   bool limits_told, stream, task, plain;
   bool ended, cancelled, head_checked, end_checked, has_head, has_end;
   uint32_t end_kind;
+  bool touched;              /* something was reported since the last step */
 } sim_exchange;
 
 typedef struct sim_pool {
   uint64_t pause_until_ns, probe_until_ns, probe_exchange;
   bool probe_due, probing, stopped;
   /* the window log, as a running minimum: (count * minute - rate * time) never rises by more than the burst */
-  int64_t low;
+  int64_t low, net;
+  uint64_t last_start_ns;
   bool low_set;
-  uint64_t net;
   uint64_t limited_at_ns[2048];
   uint32_t limited_at, limited_count;
 } sim_pool;
@@ -133,9 +140,8 @@ typedef struct sim_world {
   sim_record log[SIM_LOG_MAX];
   uint32_t log_count;
   bool store_failed;
-  uint32_t in_flight, full_price_retries, completions;
-  uint64_t launched_before_refusal;   /* launches up to the settling of what is checked */
-  int64_t spent, slack;
+  uint32_t in_flight, full_price_retries, completions, starts;
+  int64_t spent, charged;             /* what usages came to; what the providers may have charged */
   uint64_t requests_ever;
   bool stopping;                      /* drained or aborted: rows may end unsent */
   char failure[256];
@@ -156,13 +162,13 @@ uint64_t sim_output_tokens(const sim_config *c, uint64_t index, uint32_t attempt
 uint64_t sim_deadline_ms(const sim_config *c, uint64_t index);
 bool sim_is_task(const sim_config *c, uint64_t index);
 bool sim_liveness(const sim_world *w);
+bool sim_refuses(const sim_config *c, uint64_t index, uint32_t attempt); /* the validate hook */
 
 /* sim_check.c */
 void sim_check_start(sim_world *w, const sheaf_engine *engine, sim_exchange *x);
 void sim_check_settled(sim_world *w, sim_exchange *x); /* in order of launch, before the step that settles */
 void sim_check_result(sim_world *w, const sheaf_result *r);
 void sim_check_end(sim_world *w, const sheaf_engine *engine);
-bool sim_covered(const sim_world *w, uint64_t index, bool stored_only);
 
 /* sim_run.c: runs a seed to its end; its trace. Bytes still allocated are a failure. */
 bool sim_run(sim_world *w, uint64_t seed, bool shuffle);

@@ -51,6 +51,8 @@ typedef struct sheaf__pool {
   uint64_t learned_cut_ns;
   uint64_t last_429_ns;
   uint64_t delivered_window_ns, delivered_count, delivered; /* 2xx heads in 10 s windows; delivered in milli-requests a minute */
+  uint64_t refused_count;   /* rate_limit refusals of the same window */
+  uint64_t seen_before, refused_before; /* of the window before: heads and refusals */
   /* spacing */
   uint64_t next_start_ns;
   /* retry budget, milli */

@@ -9,6 +9,7 @@
 #define PAUSE_NS (500 * SHEAF__MS)
 #define PAUSE_STEPS_MAX 6u
 #define PAUSE_NS_MAX (30 * SHEAF__SECOND)
+#define STRAY_SHARE 16u
 #define LEARNED_MS 10000
 #define LEARNED_MIN 3000u /* milli-requests a minute */
 #define LEARNED_GAP_NS (2 * SHEAF__SECOND)
@@ -42,7 +43,9 @@ static void roll_delivered(sheaf__pool *pool, uint64_t now_ns) {
   pool->delivered = pool->delivered ? pool->delivered / 2 + fresh / 2
                                     : fresh; /* the first has no other to be averaged with */
   pool->delivered = windows > 64 ? 0 : pool->delivered >> (windows - 1);
-  pool->delivered_count = 0;
+  pool->seen_before = windows == 1 ? pool->delivered_count + pool->refused_count : 0;
+  pool->refused_before = windows == 1 ? pool->refused_count : 0;
+  pool->delivered_count = pool->refused_count = 0;
   pool->delivered_window_ns += windows * DELIVERED_NS;
 }
 
@@ -109,10 +112,20 @@ static uint64_t rate_so_far(const sheaf__pool *pool) {
   return sheaf__mul_sat(pool->delivered_count + out, DELIVERED_PER_MINUTE);
 }
 
-static void cut_learned(sheaf__pool *pool, uint64_t now_ns) {
+/* A refusal now and then at any rate is not the sound of a limit: each cut would halve a rate that has nothing to do with it, until
+ * the run crawls. With the server's own wait to obey, up to one refusal in sixteen (and two more, for small numbers) is let pass. */
+static bool is_stray(const sheaf__pool *pool, bool has_hint) {
+  const uint64_t refused = pool->refused_count + pool->refused_before;
+  const uint64_t seen = pool->delivered_count + pool->refused_count + pool->seen_before;
+  return has_hint && refused * STRAY_SHARE <= seen + 2 * STRAY_SHARE;
+}
+
+static void cut_learned(sheaf__pool *pool, bool has_hint, uint64_t now_ns) {
+  roll_delivered(pool, now_ns);
+  pool->refused_count++;
+  if (is_stray(pool, has_hint)) return;
   pool->last_429_ns = now_ns;
   if (pool->learned_wmax && since(pool->learned_cut_ns, now_ns) < LEARNED_GAP_NS) return;
-  roll_delivered(pool, now_ns);
   const uint64_t rate = pool->learned_wmax ? learned_rate(pool, now_ns) : known_rate(pool);
   uint64_t wmax = rate_so_far(pool);
   if (rate != UINT64_MAX) wmax = sheaf__min_u64(rate, sheaf__max_u64(pool->delivered, rate / 2));
@@ -143,7 +156,7 @@ uint64_t sheaf__pool_on_refusal(sheaf__pool *pool, uint64_t retry_after_ns, bool
   pool->pause_until_ns = sheaf__max_u64(pool->pause_until_ns, sheaf__add_sat(now_ns, wait));
   pool->probe_due = true;
   pool->probing = false;
-  if (learned) cut_learned(pool, now_ns);
+  if (learned) cut_learned(pool, retry_after_ns != SHEAF_NEVER, now_ns);
   for (uint32_t r = 0; r < SHEAF_RESOURCE_COUNT && pool->lacking_ns == 0; r++)
     sheaf__pool_empty(&pool->meters[r].bucket, now_ns);
   pool->lacking_ns = 0;
