@@ -247,6 +247,14 @@ static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t 
   return row ? row_set(args, row, value, true) : foreign_set(args, given + 2, canon, value);
 }
 
+int cli_format(const cli_args *args, uint32_t *format) {
+  static const char *const names[] = {"auto", "jsonl", "text", "csv"}; /* by the numbers of SHEAF_FORMAT_* */
+  *format = SHEAF_FORMAT_AUTO;
+  if (args->format == NULL) return CLI_OK;
+  while (*format < 4 && strcmp(args->format, names[*format]) != 0) ++*format;
+  return *format < 4 ? CLI_OK : bad_value("format", args->format, "give jsonl, text, csv or auto");
+}
+
 int cli_args_read(int argc, char **argv, const char *command_name, cli_args *args) {
   uint32_t command = strcmp(command_name, "bench") == 0 ? FOR_BENCH : FOR_RUN;
   memset(args, 0, sizeof *args);

@@ -52,6 +52,9 @@ typedef struct cli_args {
 /* args.c. Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench". */
 int cli_args_read(int argc, char **argv, const char *command, cli_args *args);
 
+/* The format the arguments name, as SHEAF_FORMAT_*; CLI_OK or CLI_USAGE after a sentence. */
+int cli_format(const cli_args *args, uint32_t *format);
+
 /* help.c */
 void cli_help(FILE *to, const char *command); /* NULL: the whole */
 
@@ -92,7 +95,7 @@ const char *cli_duration(uint64_t ns, char *text);
 void cli_plain(char *to, size_t bytes, sheaf_slice from);
 
 /* dry_run.c, run.c, bench.c, sim_cmd.c: subcommands; each answers its exit code. */
-int cli_dry_run(const cli_args *args, const cli_place *place);
+int cli_dry_run(const cli_args *args, const cli_place *place, uint32_t format);
 int cli_run(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_sim(int argc, char **argv);

@@ -1,6 +1,8 @@
 /* dry_run.c: reads the whole input, builds every request, sends nothing: every bad line is named, tokens and cost are estimated. */
+#define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 
+#include <poll.h>
 #include <string.h>
 
 typedef struct dry_state {
@@ -55,7 +57,7 @@ static void build_one(dry_state *dry, const cli_args *args, const cli_place *pla
           call.error_message ? call.error_message : sheaf_status_text(status));
 }
 
-int cli_dry_run(const cli_args *args, const cli_place *place) {
+int cli_dry_run(const cli_args *args, const cli_place *place, uint32_t format) {
   dry_state dry = {.cost_known = true};
   char message[1024] = "";
   sheaf_files_options options = SHEAF_FILES_OPTIONS_INIT;
@@ -63,6 +65,7 @@ int cli_dry_run(const cli_args *args, const cli_place *place) {
   options.input = args->input;
   options.template_text = args->template_text;
   options.limit = args->limit;
+  options.format = format;
   options.scan_all = 1;
   options.on_bad_line = on_bad_line;
   options.user = &dry;
@@ -75,7 +78,11 @@ int cli_dry_run(const cli_args *args, const cli_place *place) {
   for (;;) {
     sheaf_request request = SHEAF_REQUEST_INIT;
     status = source->next(source->ctx, &request);
-    if (status == SHEAF_E_LATER) continue;
+    if (status == SHEAF_E_LATER) { /* a pipe that has nothing yet */
+      struct pollfd input = {.fd = sheaf_files_input_fd(files), .events = POLLIN};
+      poll(&input, 1, -1);
+      continue;
+    }
     if (status) break;
     build_one(&dry, args, place, &request, &path, &body);
   }

@@ -114,13 +114,7 @@ static int open_files(run_state *run) {
   options.retry_failed = args->retry_failed;
   options.limit = args->limit;
   options.sync = args->sync_full ? SHEAF_SYNC_FULL : SHEAF_SYNC_NORMAL;
-  if (args->format != NULL) {
-    static const char *const names[] = {"auto", "jsonl", "text", "csv"};
-    uint32_t n = 0;
-    while (n < 4 && strcmp(args->format, names[n]) != 0) n++;
-    if (n == 4) return cli_say("--format cannot be \"%s\": give jsonl, text, csv or auto", args->format), CLI_USAGE;
-    options.format = n;
-  }
+  if (cli_format(args, &options.format)) return CLI_USAGE;
   int32_t status = sheaf_files_open(&options, &run->files, message, sizeof message);
   if (status == SHEAF_OK) return CLI_OK;
   cli_say("%s", message[0] ? message : sheaf_status_text(status));
@@ -218,17 +212,14 @@ static int32_t loop(run_state *run) {
     int32_t status = sheaf_engine_run_once(run->engine, now, sheaf_unix_ms());
     if (status == SHEAF_E_END) return run->failure;
     if (status != SHEAF_OK && run->failure == SHEAF_OK) run->failure = status;
-    uint64_t wait = time_to_wait(run, now);
-    if (wait > 1000000) { /* about to sleep: what is done goes to the file */
-      int32_t flushed = sheaf_files_flush(run->files);
-      if (flushed && run->failure == SHEAF_OK) {
-        run->failure = flushed;
-        sheaf_engine_abort(run->engine);
-        continue;
-      }
+    int32_t flushed = sheaf_files_flush(run->files); /* each turn: what a kill could take is what is in flight, no more */
+    if (flushed && run->failure == SHEAF_OK) {
+      run->failure = flushed;
+      sheaf_engine_abort(run->engine);
+      continue;
     }
     draw(run, false);
-    int32_t polled = sheaf_curl_poll(run->curl, wait, sheaf_files_input_fd(run->files));
+    int32_t polled = sheaf_curl_poll(run->curl, time_to_wait(run, now), sheaf_files_input_fd(run->files));
     if (polled) return polled;
   }
 }
@@ -308,7 +299,9 @@ int cli_run(int argc, char **argv) {
     return cli_say("give the output file, as: sheaf run %s -o results.jsonl (or -o - for standard output)", run.args.input), CLI_USAGE;
   answer = open_all(&run);
   if (answer == CLI_OK && run.args.dry_run) {
-    answer = cli_dry_run(&run.args, &run.place);
+    uint32_t format;
+    answer = cli_format(&run.args, &format);
+    if (answer == CLI_OK) answer = cli_dry_run(&run.args, &run.place, format);
   } else if (answer == CLI_OK) {
     cli_progress_open(&run.progress, run.args.quiet);
     listen_to_signals(&run);

@@ -33,9 +33,8 @@ void sheaf__list_request(const sheaf__list *list, size_t position, char id[SHEAF
   if (list->prompts != NULL) {
     request->prompt = sheaf_slice_of(list->prompts[position]);
   } else {
-    const sheaf_request *given = &list->requests[position];
-    size_t known = given->struct_bytes < sizeof *request ? given->struct_bytes : sizeof *request;
-    memcpy(request, given, known);
+    const void *given = (const char *)list->requests + position * list->stride;
+    memcpy(request, given, list->stride < sizeof *request ? list->stride : sizeof *request);
     request->struct_bytes = sizeof *request;
   }
   if (request->custom_id.bytes == 0) request->custom_id = sheaf__row_name(position, id);
@@ -125,6 +124,7 @@ static int32_t run_list(sheaf_client *client, sheaf__list *list, sheaf_batch **o
   batch->by_completion = list->options->order == 1;
   list->batch = batch;
   int32_t status = sheaf__list_check(client, list, batch->table, batch->mask, error);
+  uint64_t started_ns = sheaf_now_ns();
   if (status == SHEAF_OK) status = run(client, list);
   if (status) {
     sheaf_batch_free(batch);
@@ -132,6 +132,8 @@ static int32_t run_list(sheaf_client *client, sheaf__list *list, sheaf_batch **o
   }
   index_results(batch);
   sheaf__batch_stats(&batch->stats, batch->results, batch->count);
+  batch->stats.started_ns = started_ns;
+  batch->stats.now_ns = sheaf_now_ns();
   *out = batch;
   return batch->count > 0 && batch->succeeded == 0 ? SHEAF_E_ALL_FAILED : SHEAF_OK;
 }
@@ -157,6 +159,7 @@ int32_t sheaf_client_batch(sheaf_client *client, const sheaf_request *requests, 
                            sheaf_parse_error *error) {
   if (client == NULL || batch == NULL || (requests == NULL && count > 0)) return SHEAF_E_MISUSE;
   sheaf__list list = {.requests = requests, .count = count};
+  list.stride = count > 0 ? requests->struct_bytes : 0;
   return begin(client, &list, options, batch, error);
 }
 

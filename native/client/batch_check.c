@@ -60,8 +60,8 @@ static const sheaf_endpoint *endpoint_for(const sheaf_client *client, sheaf_slic
 
 /* Nothing but a prompt: all the rest comes from the options. */
 static bool is_plain(const sheaf_request *r) {
-  return r->prompt.bytes > 0 && r->messages.bytes == 0 && r->body.bytes == 0 && r->url.bytes == 0 &&
-         r->system.bytes == 0 && r->params.bytes == 0 && r->model.bytes == 0 &&
+  return r->prompt.data != NULL && r->messages.bytes == 0 && r->body.bytes == 0 &&
+         r->url.bytes == 0 && r->system.bytes == 0 && r->params.bytes == 0 && r->model.bytes == 0 &&
          r->endpoint.bytes == 0 && r->flags == 0 && r->max_tokens == 0;
 }
 
@@ -104,19 +104,27 @@ static int32_t build(checker *check, const sheaf_endpoint *e, const sheaf_reques
                 call.error_message ? call.error_message : sheaf_status_text(status));
 }
 
+int32_t sheaf__request_form(const sheaf_request *r, sheaf_parse_error *error) {
+  int forms = (r->prompt.data != NULL) + (r->messages.bytes > 0) + (r->body.bytes > 0);
+  if (r->flags & SHEAF_REQUEST_TASK)
+    return refuse(error, SHEAF_E_UNSUPPORTED, "flags", "this client runs no tasks");
+  if (forms > 1)
+    return refuse(error, SHEAF_E_FIELD, "prompt",
+                  "give one of prompt, messages and body, not several");
+  if (forms == 0 && r->params.bytes == 0) /* parameters may hold the content */
+    return refuse(error, SHEAF_E_FIELD, "prompt",
+                  "the request is empty: give a prompt, messages or a body");
+  if (r->custom_id.bytes > SHEAF_CUSTOM_ID_BYTES_MAX)
+    return refuse(error, SHEAF_E_TOO_LONG, "custom_id",
+                  "custom_id is longer than 512 bytes: shorten it");
+  return SHEAF_OK;
+}
+
 static int32_t check_one(checker *check, const sheaf_request *given, sheaf_parse_error *error) {
   const sheaf_engine_options *o = &check->client->options;
   sheaf_request request = *given;
-  int forms = (request.prompt.bytes > 0) + (request.messages.bytes > 0) + (request.body.bytes > 0);
-  if (request.flags & SHEAF_REQUEST_TASK)
-    return refuse(error, SHEAF_E_UNSUPPORTED, "flags", "this client runs no tasks");
-  if (forms != 1)
-    return refuse(error, SHEAF_E_FIELD, "prompt",
-                  forms ? "give one of prompt, messages and body, not several"
-                        : "the request is empty: give a prompt, messages or a body");
-  if (request.custom_id.bytes > SHEAF_CUSTOM_ID_BYTES_MAX)
-    return refuse(error, SHEAF_E_TOO_LONG, "custom_id",
-                  "custom_id is longer than 512 bytes: shorten it");
+  int32_t status = sheaf__request_form(&request, error);
+  if (status) return status;
   bool plain = is_plain(&request);
   if (plain && check->prompt_is_good) return SHEAF_OK;
   const sheaf_endpoint *e = endpoint_for(check->client, request.endpoint);
@@ -127,7 +135,7 @@ static int32_t check_one(checker *check, const sheaf_request *given, sheaf_parse
   if (o->budget_usd_nano != SHEAF_NEVER && !has_price(o, e, request.model))
     return refuse(error, SHEAF_E_FIELD, "model",
                   "no price is known for this model, so a budget cannot be kept");
-  int32_t status = build(check, e, &request, error);
+  status = build(check, e, &request, error);
   if (plain && status == SHEAF_OK) check->prompt_is_good = true;
   return status;
 }
@@ -136,7 +144,8 @@ static int32_t check_all(checker *check, const sheaf__list *list, sheaf_parse_er
   char id[SHEAF__ID_BYTES];
   sheaf_request request;
   for (size_t i = 0; i < list->count; i++) {
-    if (list->requests != NULL && list->requests[i].struct_bytes < sizeof(uint32_t)) {
+    if (list->requests != NULL &&
+        list->requests[i].struct_bytes < offsetof(sheaf_request, reserved)) {
       refuse(error, SHEAF_E_MISUSE, NULL, "a request was not filled with SHEAF_REQUEST_INIT");
       error->column = (uint32_t)i + 1;
       return SHEAF_E_MISUSE;

@@ -139,16 +139,6 @@ static void slices_of(sheaf_request *request, sheaf_slice *slices[REQUEST_SLICES
   memcpy(slices, all, sizeof all);
 }
 
-/* What can be seen without the provider's dialect. */
-static int32_t check_form(const sheaf_request *request) {
-  if (request->struct_bytes < sizeof request->struct_bytes) return SHEAF_E_MISUSE;
-  if (request->flags & SHEAF_REQUEST_TASK) return SHEAF_E_UNSUPPORTED; /* nothing here runs one */
-  if (request->custom_id.bytes > SHEAF_CUSTOM_ID_BYTES_MAX) return SHEAF_E_TOO_LONG;
-  int forms =
-      (request->prompt.bytes > 0) + (request->messages.bytes > 0) + (request->body.bytes > 0);
-  return forms == 1 ? SHEAF_OK : SHEAF_E_FIELD;
-}
-
 /* One block: the command and the text behind it. */
 static sheaf__submit *copy_request(const sheaf_request *given, uint64_t id) {
   sheaf_request request = SHEAF_REQUEST_INIT;
@@ -165,8 +155,8 @@ static sheaf__submit *copy_request(const sheaf_request *given, uint64_t id) {
   if (submit == NULL) return NULL;
   char *to = (char *)(submit + 1);
   for (size_t i = 0; i < REQUEST_SLICES; i++) {
-    if (slices[i]->bytes == 0) continue;
-    memcpy(to, slices[i]->data, slices[i]->bytes);
+    if (slices[i]->data == NULL) continue; /* an empty prompt is still one */
+    if (slices[i]->bytes > 0) memcpy(to, slices[i]->data, slices[i]->bytes);
     slices[i]->data = to;
     to += slices[i]->bytes;
   }
@@ -199,8 +189,10 @@ static int32_t hand_over(sheaf_client *client, sheaf__submit *submit) {
 
 int32_t sheaf_client_submit(sheaf_client *client, const sheaf_request *request, sheaf_result_fn fn,
                             void *user, uint64_t *id) {
+  sheaf_parse_error unused;
   if (client == NULL || request == NULL) return SHEAF_E_MISUSE;
-  int32_t status = check_form(request);
+  if (request->struct_bytes < offsetof(sheaf_request, reserved)) return SHEAF_E_MISUSE;
+  int32_t status = sheaf__request_form(request, &unused);
   if (status) return status;
   uint64_t own_id = atomic_fetch_add(&client->next_id, 1);
   sheaf__submit *submit = copy_request(request, own_id);

@@ -63,6 +63,7 @@ typedef struct sheaf__list {
   struct sheaf__list *next;      /* of the driver's lists */
   const sheaf_request *requests; /* or prompts */
   const char *const *prompts;
+  size_t stride; /* from one request to the next: an older caller's struct is shorter */
   size_t count;
   size_t fed; /* positions that entered the engine, or ended without it */
   size_t ended;
@@ -193,6 +194,8 @@ bool sheaf__slice_same(sheaf_slice a, sheaf_slice b);
 int32_t sheaf__list_check(const sheaf_client *client, const sheaf__list *list, uint32_t *table,
                           size_t mask, sheaf_parse_error *error);
 size_t sheaf__id_hash(sheaf_slice id);
+/* What can be seen of a request without the provider's dialect. An empty prompt is one. */
+int32_t sheaf__request_form(const sheaf_request *request, sheaf_parse_error *error);
 
 /* batch_stats.c. Replaces in stats what the results tell of themselves. SHEAF_E_NOMEM: the quantiles are left out. */
 int32_t sheaf__batch_stats(sheaf_stats *stats, sheaf_result *const *results, size_t count);

@@ -18,9 +18,11 @@
 #include <curl/curl.h>
 
 #define SHEAF__SHARDS_MAX 64u
-#define SHEAF__SHARDS_AUTO_MAX 16u
-#define SHEAF__SHARD_TRANSFERS 64u   /* in flight per shard before the next one is opened */
-#define SHEAF__ROUTES_MAX 32u        /* routes kept for reuse */
+#define SHEAF__SHARDS_AUTO_MAX 32u
+#define SHEAF__SHARD_TRANSFERS 16u /* in flight per shard before the next one is opened */
+#define SHEAF__SHARD_STREAMS 64u   /* the same for HTTP/2, where a shard needs but one connection */
+#define SHEAF__LARGE_BODY 524288u  /* libcurl adds Expect to bodies of over 1 MiB */
+#define SHEAF__ROUTES_MAX 32u      /* routes kept for reuse */
 #define SHEAF__HEAD_BYTES_MAX 65536u /* of a reply's header lines */
 #define SHEAF__HEAD_LINES_MAX 200u
 #define SHEAF__RATIO_FREE_BYTES 1048576u /* decompressed bytes before max_ratio counts */
@@ -33,8 +35,9 @@ typedef struct sheaf__shard {
   sheaf_curl *curl;
   uint64_t due_ns; /* when libcurl wants to be called; 0: now; SHEAF_NEVER: not */
   uint32_t in_flight;
-  uint32_t peak; /* most ever in flight: as many connections may be open */
-  bool is_dirty; /* acted on since its messages were read */
+  uint64_t reuses; /* how often a transfer was about to use a connection that another had made */
+  uint32_t peak;   /* most ever in flight: as many connections may be open */
+  bool is_dirty;   /* acted on since its messages were read */
 } sheaf__shard;
 
 /* scheme, host and port as libcurl's own parser reads them. */
@@ -69,9 +72,11 @@ typedef struct sheaf__route {
   sheaf__origin origin;
   bool is_loopback;
   bool may_be_http2;
+  bool has_body;             /* by its method */
   uint32_t http_major;       /* of the last reply; 0: none yet */
   struct curl_slist *list;   /* with secrets; wiped on free */
-  struct curl_slist chunked; /* Transfer-Encoding: chunked, then list */
+  struct curl_slist large;   /* without Expect, then list */
+  struct curl_slist chunked; /* Transfer-Encoding: chunked, then large */
   struct sheaf__transfer *idle;
 } sheaf__route;
 
@@ -120,12 +125,13 @@ typedef struct sheaf__transfer {
   size_t head_bytes;
   size_t head_capacity;
   char *head;
-  bool is_fresh;       /* its connection was made for it */
-  bool is_in_head;     /* a status line came, the empty line not yet */
-  bool is_head_done;   /* reported */
-  bool has_byte;       /* any byte of a reply came */
-  bool is_chunked;     /* the header list that is set */
-  bool is_waiting_set; /* CURLOPT_PIPEWAIT */
+  uint64_t reuses_before;  /* of the shard, when the connection was ready */
+  bool is_fresh;           /* its connection was made for it */
+  bool is_in_head;         /* a status line came, the empty line not yet */
+  bool is_head_done;       /* reported */
+  bool has_byte;           /* any byte of a reply came */
+  struct curl_slist *list; /* the one that is set: one of the route's */
+  bool is_waiting_set;     /* CURLOPT_PIPEWAIT */
   char error[CURL_ERROR_SIZE];
 } sheaf__transfer;
 

@@ -16,8 +16,9 @@
 
 /* ---- Which end ---- */
 
-/* libcurl sends again on a connection of the transfer's own only where the server said that it did not look (HTTP/2
- * REFUSED_STREAM, a GOAWAY below the stream, HTTP_1_1_REQUIRED). On a reused one it may be a death as well: unknown. */
+/* libcurl sends again where it thinks a reused connection dead, or where the server said that it did not look (HTTP/2
+ * REFUSED_STREAM, a GOAWAY below the stream), and does not tell which. On a connection that the transfer made, and that nobody
+ * shared since, only the second is possible. Sharing counts: it makes the connection a reused one for its maker too. */
 static bool is_refused_stream(const sheaf__transfer *transfer) {
   return transfer->stop == SHEAF__STOP_REPLAY && transfer->is_fresh;
 }

@@ -29,20 +29,28 @@ bool sheaf__transfer_has_left(const sheaf__transfer *transfer) {
   return sent > transfer->request_bytes_before;
 }
 
+/* The connection that was chosen for the replay may be another transfer's: it counts as reused from now on. */
+static void stop_replay(sheaf__transfer *transfer) {
+  if (transfer->stop == SHEAF__STOP_NONE) {
+    transfer->stop = SHEAF__STOP_REPLAY;
+    transfer->is_fresh = transfer->is_fresh && transfer->reuses_before == transfer->shard->reuses;
+  }
+  transfer->shard->reuses++;
+}
+
 static int on_before_request(void *user, char *peer, char *local, int peer_port, int local_port) {
   (void)peer;
   (void)local;
   (void)peer_port;
   (void)local_port;
   sheaf__transfer *transfer = user;
-  if (sheaf__transfer_has_left(transfer)) {
-    transfer->stop = SHEAF__STOP_REPLAY;
-    return CURL_PREREQFUNC_ABORT;
-  }
+  if (sheaf__transfer_has_left(transfer)) return stop_replay(transfer), CURL_PREREQFUNC_ABORT;
   long connects = 0;
   curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
   curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &transfer->request_bytes_before);
   transfer->is_fresh = connects > 0;
+  if (!transfer->is_fresh) transfer->shard->reuses++;
+  transfer->reuses_before = transfer->shard->reuses;
   transfer->tries++;
   transfer->sent_ns = transfer->curl->now_ns;
   return CURL_PREREQFUNC_OK;
@@ -52,10 +60,7 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
   (void)purpose;
   sheaf__transfer *transfer = user;
-  if (sheaf__transfer_has_left(transfer)) {
-    transfer->stop = SHEAF__STOP_REPLAY;
-    return CURL_SOCKET_BAD;
-  }
+  if (sheaf__transfer_has_left(transfer)) return stop_replay(transfer), CURL_SOCKET_BAD;
   if (transfer->connect_ns == SHEAF_NEVER) transfer->connect_ns = transfer->curl->now_ns;
   return sheaf__watch_connect(transfer->curl, address);
 }
@@ -78,7 +83,7 @@ static int on_seek(void *user, curl_off_t offset, int origin) {
   (void)offset;
   (void)origin;
   sheaf__transfer *transfer = user;
-  transfer->stop = SHEAF__STOP_REPLAY;
+  stop_replay(transfer);
   return CURL_SEEKFUNC_FAIL;
 }
 
@@ -239,7 +244,6 @@ static CURLcode set_network(CURL *easy, const sheaf__route *route, const sheaf_c
 #if LIBCURL_VERSION_NUM >= 0x075700
   SET(CURLOPT_QUICK_EXIT, 1L); /* a cancel must not wait for a resolver's thread */
 #endif
-  SET(CURLOPT_USERAGENT, curl->options.user_agent);
   SET(CURLOPT_ACCEPT_ENCODING, "");
   return CURLE_OK;
 }
@@ -266,15 +270,13 @@ static CURLcode set_callbacks(CURL *easy, sheaf__transfer *transfer) {
 
 static CURLcode set_route(CURL *easy, const sheaf__route *route) {
   SET(CURLOPT_CURLU, route->url);
-  SET(CURLOPT_HTTPHEADER, route->list);
-  if (strcmp(route->method.data, "GET") == 0) {
-    SET(CURLOPT_HTTPGET, 1L);
-  } else if (strcmp(route->method.data, "POST") == 0) {
+  if (route->has_body) {
     SET(CURLOPT_POST, 1L);
   } else {
-    SET(CURLOPT_POST, 1L); /* so that there may be a body */
-    SET(CURLOPT_CUSTOMREQUEST, route->method.data);
+    SET(CURLOPT_HTTPGET, 1L);
   }
+  bool is_usual = strcmp(route->method.data, route->has_body ? "POST" : "GET") == 0;
+  if (!is_usual) SET(CURLOPT_CUSTOMREQUEST, route->method.data);
   return CURLE_OK;
 }
 
@@ -323,20 +325,20 @@ static CURLcode set_waiting(CURL *easy, sheaf__transfer *transfer) {
 
 static CURLcode set_body(CURL *easy, sheaf__transfer *transfer, const sheaf_exchange *exchange) {
   sheaf__route *route = transfer->route;
-  transfer->body_bytes = 0;
-  if (strcmp(route->method.data, "GET") == 0) return CURLE_OK;
-  bool is_pulled = exchange->body.data == NULL && exchange->body_bytes > 0;
+  bool has_body = route->has_body;
+  bool is_pulled = has_body && exchange->body.data == NULL && exchange->body_bytes > 0;
   bool is_chunked = is_pulled && exchange->body_bytes == SHEAF_NEVER;
-  transfer->body_bytes = is_pulled ? exchange->body_bytes : exchange->body.bytes;
-  if (is_chunked != transfer->is_chunked) {
-    SET(CURLOPT_HTTPHEADER, is_chunked ? &route->chunked : route->list);
-    transfer->is_chunked = is_chunked;
-  }
+  transfer->body_bytes = is_pulled ? exchange->body_bytes : has_body ? exchange->body.bytes : 0;
+  struct curl_slist *list = is_chunked                                 ? &route->chunked
+                            : transfer->body_bytes > SHEAF__LARGE_BODY ? &route->large
+                                                                       : route->list;
+  if (list != transfer->list) SET(CURLOPT_HTTPHEADER, list);
+  transfer->list = list;
   if (is_pulled) {
     SET(CURLOPT_POSTFIELDS, NULL); /* libcurl then reads */
     SET(CURLOPT_POSTFIELDSIZE_LARGE,
         is_chunked ? (curl_off_t)-1 : (curl_off_t)transfer->body_bytes);
-  } else {
+  } else if (has_body) {
     SET(CURLOPT_POSTFIELDS, exchange->body.data == NULL ? "" : exchange->body.data);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->body_bytes);
   }

@@ -21,7 +21,7 @@ static void check_rate(sim_world *w, sim_pool *p) {
   uint64_t gap = p->last_start_ns ? w->engine_ns - p->last_start_ns : SHEAF_NEVER;
   if (gap < o->start_interval_ms * SIM_MS && is_strict(w)) sim_fail(w, "starts too close together", gap, 0);
   p->last_start_ns = w->engine_ns;
-  if (o->rpm == 0) return;
+  if (o->rpm == 0 || w->config.headers) return; /* headers may raise the level */
   uint64_t limit = o->rpm * o->rate_safety_pct / 100;
   uint64_t cap = limit * o->burst_ms / 60000;
   if (cap == 0) cap = 1;

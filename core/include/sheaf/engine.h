@@ -197,7 +197,8 @@ SHEAF_API void sheaf_exchange_end_init(sheaf_exchange_end *end);
 
 /* Reports. Slices are copied. An unknown or finished id is ignored (SHEAF_E_NOT_FOUND): late events are harmless.
  * on_head: the status and header lines ("name: value\n"), when they have come. on_data: bytes of the body, decoded
- * from any content coding. SHEAF_E_LIMIT: the reply is too large, cancel it. on_done: once. */
+ * from any content coding. SHEAF_E_LIMIT: the reply is too large, cancel it. SHEAF_E_FULL (replies that stream into a lane of
+ * many rows only): nothing was taken, offer the same bytes after the next step. on_done: once. */
 SHEAF_API int32_t sheaf_engine_on_head(sheaf_engine *engine, uint64_t exchange, uint32_t http_status,
                                        sheaf_slice headers);
 SHEAF_API int32_t sheaf_engine_on_data(sheaf_engine *engine, uint64_t exchange, sheaf_slice bytes);

@@ -202,10 +202,9 @@ int32_t sheaf_engine_on_data(sheaf_engine *engine, uint64_t exchange, sheaf_slic
   sheaf__call *call = reported(engine, exchange);
   if (call == NULL) return SHEAF_E_NOT_FOUND;
   if (call->over_limit) return SHEAF_E_LIMIT;
-  if (!call->has_data) {
-    call->has_data = true;
-    record(engine, call);
-  }
+  if (call->flight != NULL && call->exchange.stream && call->body.bytes > SHEAF__FLIGHT_BYTES_MAX) return SHEAF_E_FULL;
+  call->has_data = true;
+  record(engine, call);
   int32_t status = sheaf_buf_append_slice(&call->body, bytes);
   if (status) call->over_limit = true;
   return status;

@@ -195,6 +195,7 @@ struct sheaf__flight {
   bool ready;                  /* full, or of an earlier run: nobody joins any more */
   bool begun;
   bool wants_exchange;         /* action waits for the gate, then for its reply */
+  bool dry;                    /* the lane wanted nothing more when last asked */
   bool stuck;                  /* action could not be carried out for lack of memory: again at the next step */
   uint32_t tag;                /* of the record or timer it waits for */
   uint32_t record_type;
@@ -207,6 +208,7 @@ struct sheaf__flight {
 #define SHEAF__TIMER_FLIGHT 1u          /* tag of a flight's node in the heap of timers; rows have 0 */
 #define SHEAF__FLIGHT_RECORD UINT32_MAX /* an APPEND entry whose record stands in its flight */
 #define SHEAF__FLIGHT_RESULTS_MAX 256   /* results of flights that may wait to be taken */
+#define SHEAF__FLIGHT_BYTES_MAX ((size_t)256 << 10) /* of a streamed reply that its lane has not taken */
 
 typedef struct sheaf__event_entry {
   uint32_t kind;
@@ -422,7 +424,7 @@ int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__lane *lane, const 
 int32_t sheaf__flights_run(sheaf_engine *engine);
 void sheaf__flight_timer(sheaf_engine *engine, sheaf__heap_node *node);
 int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *flight, sheaf__call *call);
-void sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call);
+bool sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call);
 void sheaf__flight_reply(sheaf_engine *engine, sheaf__call *call);
 int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice payload);
 void sheaf__flights_deinit(sheaf_engine *engine);

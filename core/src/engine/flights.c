@@ -165,7 +165,11 @@ static int32_t want_requeue(sheaf_engine *engine, const sheaf__lane_action *acti
 /* Until the lane wants nothing, or waits for something, or the caller must first take results. */
 static int32_t pump(sheaf_engine *engine, sheaf__flight *f) {
   while (f->ticket == 0 && !f->wants_exchange && engine->rows_done + engine->rows_queued < SHEAF__FLIGHT_RESULTS_MAX) {
-    if (!f->stuck && !f->lane->next(f->state, &f->action)) return SHEAF_OK;
+    if (!f->stuck && !f->lane->next(f->state, &f->action)) {
+      f->dry = true;
+      return SHEAF_OK;
+    }
+    f->dry = false;
     const sheaf__lane_action *action = &f->action;
     int32_t status = SHEAF_OK;
     switch (action->kind) {
@@ -248,13 +252,16 @@ int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *f, sheaf__call *
   return SHEAF_OK;
 }
 
-/* Bytes of a streamed reply: handed on and let go, so that a large download never stands in memory. */
-void sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call) {
+/* Bytes of a streamed reply: handed on when the lane has dealt with those before, and let go, so that a large download
+ * never stands in memory. Answers whether all were handed on. */
+bool sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call) {
+  if (!call->exchange.stream || call->http_status != 200 || call->body.bytes == 0) return true;
+  if (!call->flight->dry) return false;
   sheaf__lane_input input = {.kind = SHEAF__IN_CHUNK, .tag = call->flight_tag, .bytes = sheaf_buf_slice(&call->body), .now_ns = engine->now_ns};
-  if (call->exchange.stream && call->http_status == 200 && call->body.bytes) {
-    tell(call->flight, &input);
-    sheaf_buf_reset(&call->body);
-  }
+  tell(call->flight, &input);
+  sheaf_buf_reset(&call->body);
+  call->flight->dry = false;
+  return false; /* the end of the reply is told when the lane is through with its bytes */
 }
 
 void sheaf__flight_reply(sheaf_engine *engine, sheaf__call *call) {

@@ -164,6 +164,7 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
   uint64_t cap = engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
   if (engine->calls_out >= cap) {
     engine->stats.limited_by = SHEAF_LIMITED_BY_CONCURRENCY;
+    route->blocked_until_ns = SHEAF_NEVER; /* until something ends */
     return SHEAF_E_EMPTY;
   }
   const sheaf__pool *pool = &engine->pools[engine->seats[route->seats[0]].pool];
@@ -179,6 +180,7 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
   int64_t bound = cost_bound(engine, row, &cost);
   if (!budget_allows(engine, bound)) {
     engine->stats.limited_by = SHEAF_LIMITED_BY_BUDGET;
+    route->blocked_until_ns = SHEAF_NEVER;
     if (engine->calls_out == 0) engine->budget_hit = true; /* nothing will settle and make room */
     return SHEAF_E_EMPTY;
   }

@@ -405,7 +405,6 @@ static void end_flight_call(sheaf_engine *engine, sheaf__call *call) {
   sheaf_decoded *d = &call->decoded;
   call->ended_ns = engine->now_ns;
   if (call->over_limit) call->end.end = SHEAF_END_TOO_LARGE;
-  sheaf__flight_chunk(engine, call);
   if (call->end.end == SHEAF_END_OK) read_reply(engine, call, d);
   else read_failure(engine, call, d);
   if (!call->head_seen) sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
@@ -437,7 +436,7 @@ static void sort_recorded(uint64_t *ids, uint32_t count) {
 }
 
 int32_t sheaf__settle(sheaf_engine *engine) {
-  uint32_t count = engine->recorded_count;
+  uint32_t count = engine->recorded_count, kept = 0;
   if (count > 1) sort_recorded(engine->recorded, count);
   for (uint32_t i = 0; i < count; i++) {
     sheaf__call *call = sheaf__call_find(engine, engine->recorded[i]);
@@ -445,13 +444,17 @@ int32_t sheaf__settle(sheaf_engine *engine) {
     call->recorded = false;
     if (call->has_head && !call->head_seen) on_head(engine, call);
     if (call->has_data && call->streaming != NULL) sheaf__stream_feed(engine, call, false);
-    if (call->has_data && call->flight != NULL) sheaf__flight_chunk(engine, call);
     call->has_data = false;
+    if (call->flight != NULL && !sheaf__flight_chunk(engine, call)) {
+      call->recorded = true; /* looked at again in the next step, when the lane may take more */
+      engine->recorded[kept++] = call->exchange.id;
+      continue;
+    }
     if (!call->has_end) continue;
     if (call->flight != NULL) end_flight_call(engine, call);
     else end_call(engine, call);
   }
-  engine->recorded_count = 0;
+  engine->recorded_count = kept;
   if (engine->stop_class) sheaf__stopped_routes(engine);
   return SHEAF_OK;
 }

@@ -50,8 +50,10 @@ int64_t sheaf__tally_attempt(sheaf_engine *engine, const sheaf__row *row, const 
       add_known(&s->wasted_tokens, d->usage.output_total);
     }
     cost = price_attempt(engine, row, d);
-    if (cost == SHEAF_ABSENT) s->cost_missing++;
-    else engine->spent_usd_nano = sheaf__add_sat_i64(engine->spent_usd_nano, cost);
+    if (cost == SHEAF_ABSENT) { /* billed, but not how much: its bound stands for it */
+      s->cost_missing++;
+      s->unknown_usd_nano = sheaf__add_sat_i64(s->unknown_usd_nano, call->reserved_usd_nano);
+    } else engine->spent_usd_nano = sheaf__add_sat_i64(engine->spent_usd_nano, cost);
   } else if (d->billing == SHEAF_BILLING_UNKNOWN) {
     s->unknown_outcomes++;
     s->unknown_usd_nano = sheaf__add_sat_i64(s->unknown_usd_nano, call->reserved_usd_nano);

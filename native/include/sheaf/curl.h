@@ -14,7 +14,7 @@ typedef struct sheaf_curl sheaf_curl;
 
 typedef struct sheaf_curl_options {
   uint32_t struct_bytes;
-  uint32_t shards;             /* multi handles that share one epoll, 1..64; 0: one per 64 connections, 16 at most */
+  uint32_t shards;             /* multi handles that share one epoll, 1..64; 0: one per 16 in flight (64 of HTTP/2), 32 at most */
   uint64_t max_connections;    /* 0: as many as exchanges are started */
   uint64_t connect_timeout_ms; /* 10,000 */
   uint64_t first_byte_timeout_ms; /* 0: the exchange's own timeout */
