@@ -5,7 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_TEXT, KIND_FLAG, KIND_NUMBER, KIND_ORDER, KIND_RESUME, KIND_NO_RESUME, KIND_TARGET, KIND_TEMPERATURE };
+enum {
+  KIND_TEXT,
+  KIND_FLAG,
+  KIND_NUMBER,
+  KIND_ORDER,
+  KIND_RESUME,
+  KIND_NO_RESUME,
+  KIND_TARGET,
+  KIND_TEMPERATURE
+};
 enum { FOR_RUN = 1, FOR_BENCH = 2 };
 
 typedef struct arg_row {
@@ -50,7 +59,8 @@ static const arg_row rows[] = {
     {"target", KIND_TARGET, FOR_BENCH, 0, 0, 0},
     {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH, AT(params), 0, 0},
     {"connect_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(connect_timeout_ms), 1, 600000},
-    {"first_byte_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(first_byte_timeout_ms), 0, 86400000},
+    {"first_byte_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(first_byte_timeout_ms), 0,
+     86400000},
     {"idle_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(idle_timeout_ms), 0, 86400000},
     {"shards", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(shards), 0, 64},
     {"http2", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(http2), 0, 2},
@@ -84,11 +94,13 @@ static int bad_value(const char *name, const char *value, const char *remedy) {
 
 static int add_temperature(cli_args *args, const char *value) {
   int64_t nano;
-  if (sheaf_json_nano(sheaf_slice_of(value), &nano)) return bad_value("temperature", value, "give a number, as 0.2");
+  if (sheaf_json_nano(sheaf_slice_of(value), &nano))
+    return bad_value("temperature", value, "give a number, as 0.2");
   size_t bytes = strlen(value) + 32 + (args->params ? strlen(args->params) : 0);
   char *text = malloc(bytes);
   if (text == NULL) return CLI_HOST;
-  snprintf(text, bytes, "%s%s\"temperature\":%s", args->params ? args->params : "", args->params ? "," : "", value);
+  snprintf(text, bytes, "%s%s\"temperature\":%s", args->params ? args->params : "",
+           args->params ? "," : "", value);
   args->params = text;
   return CLI_OK;
 }
@@ -104,14 +116,15 @@ static int row_set(cli_args *args, const arg_row *row, const char *value, bool o
     case KIND_NO_RESUME: args->resume = on ? SHEAF_RESUME_NEVER : SHEAF_RESUME_AUTO; return CLI_OK;
     case KIND_NUMBER:
       if (!whole_number(value, &number) || number < row->min || number > row->max) {
-        cli_say("--%s cannot be \"%s\": give a whole number from %llu to %llu", row->name, value, (unsigned long long)row->min,
-                (unsigned long long)row->max);
+        cli_say("--%s cannot be \"%s\": give a whole number from %llu to %llu", row->name, value,
+                (unsigned long long)row->min, (unsigned long long)row->max);
         return CLI_USAGE;
       }
       memcpy(field, &number, sizeof number);
       return CLI_OK;
     case KIND_ORDER:
-      if (strcmp(value, "input") && strcmp(value, "completion")) return bad_value("order", value, "give input or completion");
+      if (strcmp(value, "input") && strcmp(value, "completion"))
+        return bad_value("order", value, "give input or completion");
       args->order = value[0] == 'i' ? SHEAF_ORDER_INPUT : SHEAF_ORDER_COMPLETION;
       return CLI_OK;
     case KIND_TEMPERATURE: return add_temperature(args, value);
@@ -123,7 +136,8 @@ static int row_set(cli_args *args, const arg_row *row, const char *value, bool o
 }
 
 static bool takes_value(const arg_row *row) {
-  return row == NULL || (row->kind != KIND_FLAG && row->kind != KIND_RESUME && row->kind != KIND_NO_RESUME);
+  return row == NULL ||
+         (row->kind != KIND_FLAG && row->kind != KIND_RESUME && row->kind != KIND_NO_RESUME);
 }
 
 /* The provider's and the simulator's own tables. */
@@ -131,16 +145,20 @@ static int foreign_set(cli_args *args, const char *shown, sheaf_slice name, cons
   char message[256] = "";
 #ifdef SHEAF_SIM
   if (name.bytes > 4 && memcmp(name.data, "sim_", 4) == 0) {
-    int32_t status = sheaf_sim_option_set(&args->sim, name.data + 4, value, message, sizeof message);
+    int32_t status =
+        sheaf_sim_option_set(&args->sim, name.data + 4, value, message, sizeof message);
     if (status == SHEAF_OK) return CLI_OK;
     cli_say("--%s: %s", shown, message[0] ? message : sheaf_status_text(status));
     return CLI_USAGE;
   }
 #endif
-  int32_t status = sheaf_option_set(&args->engine, name, sheaf_slice_of(value), message, sizeof message);
+  int32_t status =
+      sheaf_option_set(&args->engine, name, sheaf_slice_of(value), message, sizeof message);
   if (status == SHEAF_OK) return CLI_OK;
-  if (status == SHEAF_E_NOT_FOUND) cli_say("there is no option --%s; --help lists them", shown);
-  else cli_say("--%s: %s", shown, message);
+  if (status == SHEAF_E_NOT_FOUND)
+    cli_say("there is no option --%s; --help lists them", shown);
+  else
+    cli_say("--%s: %s", shown, message);
   return CLI_USAGE;
 }
 
@@ -153,13 +171,16 @@ static bool known_elsewhere(sheaf_slice name) {
 static char *plain_value(sheaf_slice value) {
   sheaf_buf buf;
   sheaf_buf_init(&buf, &cli_allocator, 1 << 20);
-  if (sheaf_json_kind(value) == SHEAF_JSON_STRING) sheaf_buf_append_unescaped(&buf, sheaf_json_inside(value));
-  else sheaf_buf_append_slice(&buf, value);
+  if (sheaf_json_kind(value) == SHEAF_JSON_STRING)
+    sheaf_buf_append_unescaped(&buf, sheaf_json_inside(value));
+  else
+    sheaf_buf_append_slice(&buf, value);
   sheaf_buf_append(&buf, "", 1);
   return buf.status ? NULL : buf.data; /* lives as long as the process */
 }
 
-static int config_member(cli_args *args, const char *path, uint32_t command, sheaf_slice key, sheaf_slice value) {
+static int config_member(cli_args *args, const char *path, uint32_t command, sheaf_slice key,
+                         sheaf_slice value) {
   char name[64];
   sheaf_slice canon = canonical(key.data, key.bytes, name);
   const arg_row *row = row_find(name, command);
@@ -177,14 +198,16 @@ static int config_member(cli_args *args, const char *path, uint32_t command, she
       if (row_set(args, row, plain_value(item), true)) return CLI_USAGE;
     return CLI_OK;
   }
-  if (kind == SHEAF_JSON_ARRAY || kind == SHEAF_JSON_NULL || (kind == SHEAF_JSON_OBJECT && !is_params)) {
+  if (kind == SHEAF_JSON_ARRAY || kind == SHEAF_JSON_NULL ||
+      (kind == SHEAF_JSON_OBJECT && !is_params)) {
     cli_say("%s: \"%s\" must be a string, a number or true/false", path, name);
     return CLI_USAGE;
   }
   char *text = plain_value(value);
   if (text == NULL) return CLI_HOST;
   if (!takes_value(row)) {
-    if (kind != SHEAF_JSON_BOOL) return cli_say("%s: \"%s\" must be true or false", path, name), CLI_USAGE;
+    if (kind != SHEAF_JSON_BOOL)
+      return cli_say("%s: \"%s\" must be true or false", path, name), CLI_USAGE;
     return row_set(args, row, NULL, sheaf_json_true(value));
   }
   return row ? row_set(args, row, text, true) : foreign_set(args, name, canon, text);
@@ -192,7 +215,8 @@ static int config_member(cli_args *args, const char *path, uint32_t command, she
 
 static int config_read(cli_args *args, const char *path, uint32_t command) {
   size_t bytes;
-  char *text = cli_read_file(path, 1 << 20, &bytes); /* strings point into copies; the text itself may go */
+  char *text =
+      cli_read_file(path, 1 << 20, &bytes); /* strings point into copies; the text itself may go */
   if (text == NULL) return CLI_USAGE;
   sheaf_parse_error error;
   sheaf_json_iter iter;
@@ -227,9 +251,12 @@ static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t 
     return CLI_USAGE;
   }
   char name[64];
-  sheaf_slice canon = canonical(name_text, equals ? (size_t)(equals - name_text) : strlen(name_text), name);
+  sheaf_slice canon =
+      canonical(name_text, equals ? (size_t)(equals - name_text) : strlen(name_text), name);
   if (strcmp(name, "api_key") == 0) {
-    cli_say("a key on the command line can be read by every user of this machine: use the provider's environment variable or --api-key-file FILE");
+    cli_say(
+        "a key on the command line can be read by every user of this machine: use the provider's "
+        "environment variable or --api-key-file FILE");
     return CLI_USAGE;
   }
   const arg_row *row = row_find(name, command);
@@ -238,7 +265,8 @@ static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t 
     return CLI_USAGE;
   }
   if (!takes_value(row)) return row_set(args, row, NULL, true);
-  if (row == NULL && strcmp(name, "stream") == 0 && equals == NULL) return foreign_set(args, "stream", canon, "yes");
+  if (row == NULL && strcmp(name, "stream") == 0 && equals == NULL)
+    return foreign_set(args, "stream", canon, "yes");
   const char *value = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
   if (value == NULL) {
     cli_say("%s needs a value", given);
@@ -248,7 +276,8 @@ static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t 
 }
 
 int cli_format(const cli_args *args, uint32_t *format) {
-  static const char *const names[] = {"auto", "jsonl", "text", "csv"}; /* by the numbers of SHEAF_FORMAT_* */
+  static const char *const names[] = {"auto", "jsonl", "text",
+                                      "csv"}; /* by the numbers of SHEAF_FORMAT_* */
   *format = SHEAF_FORMAT_AUTO;
   if (args->format == NULL) return CLI_OK;
   while (*format < 4 && strcmp(args->format, names[*format]) != 0) ++*format;

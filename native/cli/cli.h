@@ -14,13 +14,13 @@
 /* Exit codes; they stand in the manual and never change their meaning. */
 enum {
   CLI_OK = 0,
-  CLI_USAGE = 2,         /* unknown option, bad value, no key */
-  CLI_BAD_INPUT = 3,     /* the input, an output of another run, a price file */
-  CLI_PARTIAL = 4,       /* some requests failed */
-  CLI_ALL_FAILED = 5,    /* every request failed */
-  CLI_INTERRUPTED = 6,   /* Ctrl-C, a signal, or the run's deadline: what is left can be resumed */
-  CLI_BUDGET = 7,        /* the budget is spent: what is left can be resumed */
-  CLI_HOST = 8           /* disk, memory, network set-up */
+  CLI_USAGE = 2,       /* unknown option, bad value, no key */
+  CLI_BAD_INPUT = 3,   /* the input, an output of another run, a price file */
+  CLI_PARTIAL = 4,     /* some requests failed */
+  CLI_ALL_FAILED = 5,  /* every request failed */
+  CLI_INTERRUPTED = 6, /* Ctrl-C, a signal, or the run's deadline: what is left can be resumed */
+  CLI_BUDGET = 7,      /* the budget is spent: what is left can be resumed */
+  CLI_HOST = 8         /* disk, memory, network set-up */
 };
 
 typedef struct cli_target {
@@ -63,7 +63,7 @@ typedef struct cli_place {
   sheaf_provider own; /* "sim": OpenAI's dialect under its own name */
   sheaf_endpoint endpoint;
   char base_url[1024];
-  char secret[1024];  /* wiped by cli_place_wipe */
+  char secret[1024]; /* wiped by cli_place_wipe */
   void *sim;
 } cli_place;
 /* CLI_OK, or an exit code after a sentence on standard error. */
@@ -82,11 +82,13 @@ void cli_progress_open(cli_progress *progress, bool quiet);
 void cli_progress_error(cli_progress *progress, const sheaf_result *result);
 void cli_progress_note(cli_progress *progress, const char *sentence);
 /* When it wants to be drawn next; draws if that time has come or force. */
-void cli_progress_draw(cli_progress *progress, const sheaf_stats *stats, const sheaf_files_report *files, bool force);
+void cli_progress_draw(cli_progress *progress, const sheaf_stats *stats,
+                       const sheaf_files_report *files, bool force);
 void cli_progress_close(cli_progress *progress);
 
 /* report.c */
-void cli_summary_print(FILE *to, const sheaf_stats *stats, const sheaf_files_report *files, const char *output);
+void cli_summary_print(FILE *to, const sheaf_stats *stats, const sheaf_files_report *files,
+                       const char *output);
 /* The summary as a file, JSON or OpenMetrics; CLI_OK or CLI_HOST. */
 int cli_summary_write(const char *path, const sheaf_stats *stats, bool openmetrics);
 /* 12.3s, 2m05s, 1h02m: into text of at least 32 bytes. */
@@ -102,7 +104,8 @@ int cli_sim(int argc, char **argv);
 
 /* main.c */
 extern const sheaf_allocator cli_allocator;
-void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* "sheaf: ..." on standard error */
+void cli_say(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); /* "sheaf: ..." on standard error */
 char *cli_read_file(const char *path, size_t bytes_max, size_t *bytes); /* NULL after a sentence */
 
 #endif

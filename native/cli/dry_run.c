@@ -17,43 +17,55 @@ static void on_bad_line(void *user, const char *sentence) {
   fprintf(stderr, "%s\n", sentence);
 }
 
-static void weigh(dry_state *dry, const cli_args *args, const sheaf_provider *provider, const sheaf_request *request, const sheaf_call *call) {
-  uint64_t cap = call->output_tokens_max > 0 ? (uint64_t)call->output_tokens_max : 512; /* where no cap is given: the engine's first guess */
+static void weigh(dry_state *dry, const cli_args *args, const sheaf_provider *provider,
+                  const sheaf_request *request, const sheaf_call *call) {
+  uint64_t cap = call->output_tokens_max > 0
+                     ? (uint64_t)call->output_tokens_max
+                     : 512; /* where no cap is given: the engine's first guess */
   sheaf_usage usage = {.input_total = (int64_t)(call->body->bytes / 4),
                        .output_total = (int64_t)cap,
                        .cache_read = SHEAF_ABSENT,
                        .cache_write = SHEAF_ABSENT,
                        .reasoning = SHEAF_ABSENT};
-  const sheaf_price_table *prices = args->engine.prices ? args->engine.prices : sheaf_prices_builtin();
-  int64_t cost = sheaf_price_cost(sheaf_price_find(prices, sheaf_slice_of(provider->name), request->model), &usage);
-  if (cost == SHEAF_ABSENT) dry->cost_known = false;
-  else dry->cost += cost;
+  const sheaf_price_table *prices =
+      args->engine.prices ? args->engine.prices : sheaf_prices_builtin();
+  int64_t cost = sheaf_price_cost(
+      sheaf_price_find(prices, sheaf_slice_of(provider->name), request->model), &usage);
+  if (cost == SHEAF_ABSENT)
+    dry->cost_known = false;
+  else
+    dry->cost += cost;
   dry->bytes += call->body->bytes;
   dry->output_cap += cap;
   dry->good++;
 }
 
-static void build_one(dry_state *dry, const cli_args *args, const cli_place *place, sheaf_request *request, sheaf_buf *path, sheaf_buf *body) {
+static void build_one(dry_state *dry, const cli_args *args, const cli_place *place,
+                      sheaf_request *request, sheaf_buf *path, sheaf_buf *body) {
   const sheaf_provider *provider = place->endpoint.provider;
-  if (request->model.bytes == 0 && request->body.bytes) request->model = sheaf_json_inside(sheaf_json_member(request->body, "model"));
+  if (request->model.bytes == 0 && request->body.bytes)
+    request->model = sheaf_json_inside(sheaf_json_member(request->body, "model"));
   if (request->model.bytes == 0) request->model = place->endpoint.model;
   if (request->system.bytes == 0) request->system = sheaf_slice_of(args->system);
   if (request->max_tokens == 0) request->max_tokens = args->engine.max_tokens;
   sheaf_buf_reset(path);
   sheaf_buf_reset(body);
-  const sheaf_build build = {.struct_bytes = sizeof build,
-                             .stream = (request->flags & SHEAF_REQUEST_STREAM) || args->engine.stream,
-                             .request = request,
-                             .base_url = place->endpoint.base_url,
-                             .default_url = place->endpoint.default_url};
-  sheaf_call call = {.struct_bytes = sizeof call, .path = path, .body = body, .output_tokens_max = SHEAF_ABSENT};
+  const sheaf_build build = {
+      .struct_bytes = sizeof build,
+      .stream = (request->flags & SHEAF_REQUEST_STREAM) || args->engine.stream,
+      .request = request,
+      .base_url = place->endpoint.base_url,
+      .default_url = place->endpoint.default_url};
+  sheaf_call call = {
+      .struct_bytes = sizeof call, .path = path, .body = body, .output_tokens_max = SHEAF_ABSENT};
   int32_t status = provider->build(provider, &build, &call);
   if (status == SHEAF_OK) {
     weigh(dry, args, provider, request, &call);
     return;
   }
   dry->bad++;
-  fprintf(stderr, "%s:%u: %s%s%s\n", args->input, (unsigned)request->line, call.error_field ? call.error_field : "", call.error_field ? ": " : "",
+  fprintf(stderr, "%s:%u: %s%s%s\n", args->input, (unsigned)request->line,
+          call.error_field ? call.error_field : "", call.error_field ? ": " : "",
           call.error_message ? call.error_message : sheaf_status_text(status));
 }
 
@@ -90,9 +102,15 @@ int cli_dry_run(const cli_args *args, const cli_place *place, uint32_t format) {
   sheaf_buf_deinit(&path);
   sheaf_buf_deinit(&body);
   sheaf_files_close(files);
-  printf("%llu requests are good, %llu are not; about %llu input tokens (an estimate: bytes / 4) and at most %llu output tokens\n",
-         (unsigned long long)dry.good, (unsigned long long)dry.bad, (unsigned long long)(dry.bytes / 4), (unsigned long long)dry.output_cap);
-  if (dry.cost_known && dry.good) printf("at most about $%.4f at prices of %s\n", (double)dry.cost / 1e9, sheaf_prices_builtin()->date);
-  else if (dry.good) printf("no price is known for some of the models: give --prices FILE to see the cost\n");
+  printf(
+      "%llu requests are good, %llu are not; about %llu input tokens (an estimate: bytes / 4) and "
+      "at most %llu output tokens\n",
+      (unsigned long long)dry.good, (unsigned long long)dry.bad,
+      (unsigned long long)(dry.bytes / 4), (unsigned long long)dry.output_cap);
+  if (dry.cost_known && dry.good)
+    printf("at most about $%.4f at prices of %s\n", (double)dry.cost / 1e9,
+           sheaf_prices_builtin()->date);
+  else if (dry.good)
+    printf("no price is known for some of the models: give --prices FILE to see the cost\n");
   return dry.bad || status != SHEAF_E_END ? CLI_BAD_INPUT : CLI_OK;
 }

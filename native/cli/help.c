@@ -6,7 +6,8 @@
 static const char whole[] =
     "sheaf: runs large numbers of LLM requests: concurrent, rate-limited, retried, resumable\n"
     "\n"
-    "  sheaf run INPUT -o OUT [options]     a file of prompts or requests in, a file of results out\n"
+    "  sheaf run INPUT -o OUT [options]     a file of prompts or requests in, a file of results "
+    "out\n"
     "  sheaf bench --target ... [options]   the same prompts on several models, side by side\n"
     "  sheaf sim [options]                  a simulated provider on this machine\n"
     "  sheaf help run|bench|sim             what each of them takes\n"
@@ -16,15 +17,19 @@ static const char whole[] =
 static const char run_head[] =
     "sheaf run INPUT -o OUT [options]\n"
     "\n"
-    "INPUT: JSON lines (strings, {\"prompt\": ...}, {\"messages\": ...}, or the OpenAI batch form), plain text (a prompt a line),\n"
-    "or CSV; - is standard input. OUT: one JSON line a request; - is standard output. The same command again resumes.\n"
+    "INPUT: JSON lines (strings, {\"prompt\": ...}, {\"messages\": ...}, or the OpenAI batch "
+    "form), plain text (a prompt a line),\n"
+    "or CSV; - is standard input. OUT: one JSON line a request; - is standard output. The same "
+    "command again resumes.\n"
     "\n"
     "Where to\n"
-    "  --provider NAME        openai (default; and every server that speaks like it), anthropic, gemini, ollama, sim\n"
+    "  --provider NAME        openai (default; and every server that speaks like it), anthropic, "
+    "gemini, ollama, sim\n"
     "  --base-url URL         another server, as http://127.0.0.1:8000/v1\n"
     "  --model NAME           for requests that name none\n"
     "  --url PATH             another operation, as /v1/embeddings or /v1/responses\n"
-    "  --api-key-file FILE    instead of OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or GOOGLE_API_KEY\n"
+    "  --api-key-file FILE    instead of OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or "
+    "GOOGLE_API_KEY\n"
     "  --key-header NAME, --query TEXT, --proxy URL, --ca-file FILE, --allow-http\n"
     "\n"
     "What\n"
@@ -37,7 +42,8 @@ static const char run_head[] =
     "\n"
     "Results\n"
     "  --order input|completion   input (default): restored at the end\n"
-    "  --resume, --no-resume  default: resume if OUT is of this run; --no-resume keeps an earlier OUT as OUT.bak\n"
+    "  --resume, --no-resume  default: resume if OUT is of this run; --no-resume keeps an earlier "
+    "OUT as OUT.bak\n"
     "  --retry-failed         run the failed ones of an earlier run again\n"
     "  --sync-full            survive a power cut, not only a kill\n"
     "  --summary FILE.json, --metrics FILE   statistics as JSON, as OpenMetrics text\n"
@@ -50,11 +56,14 @@ static const char run_head[] =
 static const char run_tail[] =
     "\n"
     "Connection\n"
-    "  --connect-timeout-ms N, --first-byte-timeout-ms N, --idle-timeout-ms N, --shards N, --http2 0|1|2\n"
+    "  --connect-timeout-ms N, --first-byte-timeout-ms N, --idle-timeout-ms N, --shards N, --http2 "
+    "0|1|2\n"
     "\n"
-    "With --provider sim every option of `sheaf sim` works as --sim-NAME, as --sim-latency lognormal:80:0.8\n"
+    "With --provider sim every option of `sheaf sim` works as --sim-NAME, as --sim-latency "
+    "lognormal:80:0.8\n"
     "\n"
-    "Exit codes: 0 all succeeded, 2 bad usage, 3 bad input, 4 some failed, 5 all failed, 6 interrupted, 7 budget spent, 8 host failure\n";
+    "Exit codes: 0 all succeeded, 2 bad usage, 3 bad input, 4 some failed, 5 all failed, 6 "
+    "interrupted, 7 budget spent, 8 host failure\n";
 
 static const char bench_text[] =
     "sheaf bench --target NAME=provider:model[@base_url] ... --input PROMPTS [options]\n"
@@ -83,19 +92,29 @@ static void print_options(FILE *to) {
     const sheaf_option *o = sheaf_option_at(i);
     if (o == NULL) return;
     char about[192];
-    if (o->choices != NULL || o->initial == SHEAF_NEVER) snprintf(about, sizeof about, "%s", o->help);
-    else snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)o->initial);
-    print_row(to, o->name, strcmp(o->name, "stream") == 0 ? "" : o->choices ? o->choices : "N", about);
+    if (o->choices != NULL || o->initial == SHEAF_NEVER)
+      snprintf(about, sizeof about, "%s", o->help);
+    else
+      snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)o->initial);
+    print_row(to, o->name,
+              strcmp(o->name, "stream") == 0 ? ""
+              : o->choices                   ? o->choices
+                                             : "N",
+              about);
   }
 }
 
 static void print_sim(FILE *to) {
-  fputs("sheaf sim [options]\n\nA provider on loopback that costs nothing: OpenAI, Anthropic, Gemini and Ollama shapes. Its first line of output is its\n"
-        "address. It ends on Ctrl-C and prints its ledger. A header \"x-sheaf-fault: 429\" asks for one fault.\n\n",
-        to);
+  fputs(
+      "sheaf sim [options]\n\nA provider on loopback that costs nothing: OpenAI, Anthropic, Gemini "
+      "and Ollama shapes. Its first line of output is its\n"
+      "address. It ends on Ctrl-C and prints its ledger. A header \"x-sheaf-fault: 429\" asks for "
+      "one fault.\n\n",
+      to);
 #ifdef SHEAF_SIM
   const char *name, *value, *about;
-  for (uint32_t i = 0; sheaf_sim_option_at(i, &name, &value, &about); i++) print_row(to, name, value, about);
+  for (uint32_t i = 0; sheaf_sim_option_at(i, &name, &value, &about); i++)
+    print_row(to, name, value, about);
 #endif
 }
 

@@ -40,8 +40,10 @@ char *cli_read_file(const char *path, size_t bytes_max, size_t *bytes) {
   bool bad = text == NULL || ferror(file) != 0;
   fclose(file);
   if (bad || n > bytes_max) {
-    if (n > bytes_max) cli_say("%s is larger than %zu bytes", path, bytes_max);
-    else cli_say("cannot read %s", path);
+    if (n > bytes_max)
+      cli_say("%s is larger than %zu bytes", path, bytes_max);
+    else
+      cli_say("cannot read %s", path);
     free(text);
     return NULL;
   }
@@ -62,11 +64,14 @@ int main(int argc, char **argv) {
     printf("sheaf %s\n", sheaf_version());
     return CLI_OK;
   }
-  if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
+  if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 ||
+      strcmp(command, "-h") == 0) {
     cli_help(stdout, argc > 2 ? argv[2] : NULL);
     return CLI_OK;
   }
-  if (command[0]) cli_say("there is no command \"%s\"; sheaf --help lists them", command);
-  else cli_help(stderr, NULL);
+  if (command[0])
+    cli_say("there is no command \"%s\"; sheaf --help lists them", command);
+  else
+    cli_help(stderr, NULL);
   return CLI_USAGE;
 }

@@ -21,7 +21,8 @@ void cli_progress_error(cli_progress *p, const sheaf_result *r) {
   char id[40], message[100];
   cli_plain(id, sizeof id, r->custom_id);
   cli_plain(message, sizeof message, r->error_message);
-  snprintf(p->last_error, sizeof p->last_error, "%s: %s: %s", id, sheaf_class_name(r->error_class), message);
+  snprintf(p->last_error, sizeof p->last_error, "%s: %s: %s", id, sheaf_class_name(r->error_class),
+           message);
 }
 
 static void erase(cli_progress *p) {
@@ -76,20 +77,26 @@ static void draw_terminal(cli_progress *p, const sheaf_stats *s, const view *v) 
   bar[cells] = 0;
   erase(p);
   if (v->has_total)
-    snprintf(line, sizeof line, "[%s] %llu/%s%llu  %llu%%  %llu failed  %s elapsed, %s left", bar, v->done, v->exact ? "" : "~",
-             v->total, v->total ? v->done * 100 / v->total : 0, (unsigned long long)s->failed, v->wall, v->eta);
+    snprintf(line, sizeof line, "[%s] %llu/%s%llu  %llu%%  %llu failed  %s elapsed, %s left", bar,
+             v->done, v->exact ? "" : "~", v->total, v->total ? v->done * 100 / v->total : 0,
+             (unsigned long long)s->failed, v->wall, v->eta);
   else
-    snprintf(line, sizeof line, "%llu done  %llu failed  %s elapsed", v->done, (unsigned long long)s->failed, v->wall);
+    snprintf(line, sizeof line, "%llu done  %llu failed  %s elapsed", v->done,
+             (unsigned long long)s->failed, v->wall);
   put_line(p, line, width);
-  int n = snprintf(line, sizeof line, "%llu running of %llu (%s)  %.1f/s  %.0f tokens/s", (unsigned long long)s->in_flight,
-                   (unsigned long long)(s->limit_milli / 1000), sheaf_limited_by_name(s->limited_by), (double)s->rate_milli / 1e3,
-                   tokens_per_s(s));
-  if (s->retries && n > 0 && n < 400) n += snprintf(line + n, sizeof line - (size_t)n, "  %llu retries", (unsigned long long)s->retries);
+  int n =
+      snprintf(line, sizeof line, "%llu running of %llu (%s)  %.1f/s  %.0f tokens/s",
+               (unsigned long long)s->in_flight, (unsigned long long)(s->limit_milli / 1000),
+               sheaf_limited_by_name(s->limited_by), (double)s->rate_milli / 1e3, tokens_per_s(s));
+  if (s->retries && n > 0 && n < 400)
+    n += snprintf(line + n, sizeof line - (size_t)n, "  %llu retries",
+                  (unsigned long long)s->retries);
   if (s->cost_usd_nano != SHEAF_ABSENT && n > 0 && n < 400)
     n += snprintf(line + n, sizeof line - (size_t)n, "  $%.4f", (double)s->cost_usd_nano / 1e9);
   if (s->paused_until_ns != SHEAF_NEVER && n > 0 && n < 400) {
     char wait[32];
-    snprintf(line + n, sizeof line - (size_t)n, "  paused for %s", cli_duration(s->paused_until_ns - s->now_ns, wait));
+    snprintf(line + n, sizeof line - (size_t)n, "  paused for %s",
+             cli_duration(s->paused_until_ns - s->now_ns, wait));
   }
   put_line(p, line, width);
   if (p->last_error[0]) {
@@ -102,17 +109,23 @@ static void draw_terminal(cli_progress *p, const sheaf_stats *s, const view *v) 
 static void draw_plain(const sheaf_stats *s, const view *v) {
   char line[256];
   sheaf_stats_line(s, line, sizeof line);
-  if (v->has_total) fprintf(stderr, "%s  %llu of %s%llu: %s; %s left\n", v->wall, v->done, v->exact ? "" : "~", v->total, line, v->eta);
-  else fprintf(stderr, "%s  %s\n", v->wall, line);
+  if (v->has_total)
+    fprintf(stderr, "%s  %llu of %s%llu: %s; %s left\n", v->wall, v->done, v->exact ? "" : "~",
+            v->total, line, v->eta);
+  else
+    fprintf(stderr, "%s  %s\n", v->wall, line);
 }
 
-void cli_progress_draw(cli_progress *p, const sheaf_stats *s, const sheaf_files_report *files, bool force) {
+void cli_progress_draw(cli_progress *p, const sheaf_stats *s, const sheaf_files_report *files,
+                       bool force) {
   uint64_t now = sheaf_now_ns();
   if (!p->shown || (!force && now < p->next_ns)) return;
   p->next_ns = now + (p->terminal ? TERMINAL_EVERY_NS : PLAIN_EVERY_NS);
   view v = look(s, files);
-  if (p->terminal) draw_terminal(p, s, &v);
-  else draw_plain(s, &v);
+  if (p->terminal)
+    draw_terminal(p, s, &v);
+  else
+    draw_plain(s, &v);
 }
 
 void cli_progress_close(cli_progress *p) {

@@ -50,7 +50,8 @@ static void obey_signals(run_state *run) {
   if (interrupts >= 1 && !run->draining) {
     run->draining = true;
     sheaf_engine_drain(run->engine);
-    cli_progress_note(&run->progress, "stopping: waiting for what is in flight (Ctrl-C again cancels it)");
+    cli_progress_note(&run->progress,
+                      "stopping: waiting for what is in flight (Ctrl-C again cancels it)");
   }
   if (interrupts >= 2 && !run->aborted) {
     run->aborted = true;
@@ -65,14 +66,17 @@ static void on_notice(run_state *run, const sheaf_event *event) {
   char line[256], wait[32];
   switch (event->notice) {
     case SHEAF_NOTICE_PAUSED:
-      snprintf(line, sizeof line, "paused for %s: the provider asked to wait", cli_duration(event->number, wait));
+      snprintf(line, sizeof line, "paused for %s: the provider asked to wait",
+               cli_duration(event->number, wait));
       break;
     case SHEAF_NOTICE_BREAKER_OPEN:
-      snprintf(line, sizeof line, "the endpoint keeps failing: waiting %s before the next try", cli_duration(event->number, wait));
+      snprintf(line, sizeof line, "the endpoint keeps failing: waiting %s before the next try",
+               cli_duration(event->number, wait));
       break;
     case SHEAF_NOTICE_KEY_STOPPED:
       run->key_stopped = true;
-      snprintf(line, sizeof line, "the provider refused the key (%s): nothing more is sent with it", sheaf_class_name((uint32_t)event->number));
+      snprintf(line, sizeof line, "the provider refused the key (%s): nothing more is sent with it",
+               sheaf_class_name((uint32_t)event->number));
       break;
     case SHEAF_NOTICE_BUDGET:
       run->budget = true;
@@ -80,7 +84,9 @@ static void on_notice(run_state *run, const sheaf_event *event) {
       break;
     case SHEAF_NOTICE_RUN_DEADLINE: run->run_late = true; /* fall through */
     case SHEAF_NOTICE_STORE_FAILED:
-    case SHEAF_NOTICE_BREAKER_CLOSED: snprintf(line, sizeof line, "%.*s", (int)event->text.bytes, event->text.data); break;
+    case SHEAF_NOTICE_BREAKER_CLOSED:
+      snprintf(line, sizeof line, "%.*s", (int)event->text.bytes, event->text.data);
+      break;
     default: return; /* resent unknowns are counted and stand in the summary */
   }
   cli_progress_note(&run->progress, line);
@@ -89,12 +95,14 @@ static void on_notice(run_state *run, const sheaf_event *event) {
 static int32_t on_event(void *ctx, const sheaf_event *event) {
   run_state *run = ctx;
   if (event->kind == SHEAF_EVENT_NOTICE) on_notice(run, event);
-  if (event->kind == SHEAF_EVENT_RESULT && !event->result->ok && (event->result->attempted || run->key_stopped)) {
+  if (event->kind == SHEAF_EVENT_RESULT && !event->result->ok &&
+      (event->result->attempted || run->key_stopped)) {
     cli_progress_error(&run->progress, event->result);
     if (run->first_error[0] == 0) {
       char text[200];
       cli_plain(text, sizeof text, event->result->error_message);
-      snprintf(run->first_error, sizeof run->first_error, "%s: %s", sheaf_class_name(event->result->error_class), text);
+      snprintf(run->first_error, sizeof run->first_error, "%s: %s",
+               sheaf_class_name(event->result->error_class), text);
     }
   }
   return run->file_sink.put(run->file_sink.ctx, event);
@@ -127,9 +135,13 @@ static int open_prices(run_state *run) {
   char *text = cli_read_file(run->args.prices, 1 << 20, &bytes);
   if (text == NULL) return CLI_BAD_INPUT;
   sheaf_parse_error error = {0};
-  int32_t status = sheaf_prices_read((sheaf_slice){text, bytes}, &cli_allocator, &run->prices, &error);
+  int32_t status =
+      sheaf_prices_read((sheaf_slice){text, bytes}, &cli_allocator, &run->prices, &error);
   free(text);
-  if (status) return cli_say("%s: %s", run->args.prices, error.message ? error.message : sheaf_status_text(status)), CLI_BAD_INPUT;
+  if (status)
+    return cli_say("%s: %s", run->args.prices,
+                   error.message ? error.message : sheaf_status_text(status)),
+           CLI_BAD_INPUT;
   run->args.engine.prices = run->prices;
   return CLI_OK;
 }
@@ -145,14 +157,21 @@ static int open_transport(run_state *run) {
   options.proxy = args->proxy;
   options.ca_file = args->ca_file;
   options.allow_http = args->allow_http;
-  options.max_connections = args->engine.concurrency ? args->engine.concurrency : args->engine.max_concurrency;
-  if (sheaf_curl_new(&options, &run->curl)) return cli_say("the HTTP transport could not be set up"), CLI_HOST;
+  options.max_connections =
+      args->engine.concurrency ? args->engine.concurrency : args->engine.max_concurrency;
+  if (sheaf_curl_new(&options, &run->curl))
+    return cli_say("the HTTP transport could not be set up"), CLI_HOST;
   if (run->place.endpoint.credential_id == 0) return CLI_OK;
   char base[1024];
-  snprintf(base, sizeof base, "%.*s", (int)run->place.endpoint.base_url.bytes, run->place.endpoint.base_url.data);
+  snprintf(base, sizeof base, "%.*s", (int)run->place.endpoint.base_url.bytes,
+           run->place.endpoint.base_url.data);
   int32_t status = sheaf_curl_set_credential(run->curl, 1, base, run->place.secret);
   cli_place_wipe(&run->place);
-  if (status) return cli_say("the key or the base URL cannot be used: a key is one line of plain characters, a base URL begins with https://"), CLI_USAGE;
+  if (status)
+    return cli_say(
+               "the key or the base URL cannot be used: a key is one line of plain characters, a "
+               "base URL begins with https://"),
+           CLI_USAGE;
   return CLI_OK;
 }
 
@@ -162,15 +181,19 @@ static int open_engine(run_state *run) {
   args->engine.endpoint_count = 1;
   args->engine.system = sheaf_slice_of(args->system);
   args->engine.params = sheaf_slice_of(args->params);
-  if (args->params != NULL && args->params[0] == '{' && args->params[strlen(args->params) - 1] == '}') {
+  if (args->params != NULL && args->params[0] == '{' &&
+      args->params[strlen(args->params) - 1] == '}') {
     args->engine.params.data++;
     args->engine.params.bytes -= 2;
   }
   args->engine.sha256_blocks = sheaf__sha256_fastest();
-  if (getrandom(&args->engine.seed, sizeof args->engine.seed, 0) != (ssize_t)sizeof args->engine.seed) args->engine.seed = sheaf_now_ns();
+  if (getrandom(&args->engine.seed, sizeof args->engine.seed, 0) !=
+      (ssize_t)sizeof args->engine.seed)
+    args->engine.seed = sheaf_now_ns();
   int32_t status = sheaf_engine_new(&args->engine, &cli_allocator, &run->engine);
   if (status == SHEAF_OK) return CLI_OK;
-  cli_say("%s", status <= SHEAF_E_SYNTAX && status > SHEAF_E_IO ? "--params is not a JSON object" : sheaf_status_text(status));
+  cli_say("%s", status <= SHEAF_E_SYNTAX && status > SHEAF_E_IO ? "--params is not a JSON object"
+                                                                : sheaf_status_text(status));
   return status == SHEAF_E_NOMEM ? CLI_HOST : CLI_USAGE;
 }
 
@@ -212,14 +235,16 @@ static int32_t loop(run_state *run) {
     int32_t status = sheaf_engine_run_once(run->engine, now, sheaf_unix_ms());
     if (status == SHEAF_E_END) return run->failure;
     if (status != SHEAF_OK && run->failure == SHEAF_OK) run->failure = status;
-    int32_t flushed = sheaf_files_flush(run->files); /* each turn: what a kill could take is what is in flight, no more */
+    int32_t flushed = sheaf_files_flush(
+        run->files); /* each turn: what a kill could take is what is in flight, no more */
     if (flushed && run->failure == SHEAF_OK) {
       run->failure = flushed;
       sheaf_engine_abort(run->engine);
       continue;
     }
     draw(run, false);
-    int32_t polled = sheaf_curl_poll(run->curl, time_to_wait(run, now), sheaf_files_input_fd(run->files));
+    int32_t polled =
+        sheaf_curl_poll(run->curl, time_to_wait(run, now), sheaf_files_input_fd(run->files));
     if (polled) return polled;
   }
 }
@@ -243,13 +268,18 @@ static int exit_code(const run_state *run, const sheaf_stats *s) {
 static void say_what_next(const run_state *run, const sheaf_stats *s, int code) {
   const cli_args *args = &run->args;
   if (code == CLI_PARTIAL && s->failed)
-    fprintf(stderr, "WARNING: %llu of %llu requests failed; each has a line with its error. To run them again: the same command with --retry-failed\n",
-            (unsigned long long)s->failed, (unsigned long long)(s->failed + s->succeeded + s->skipped));
+    fprintf(stderr,
+            "WARNING: %llu of %llu requests failed; each has a line with its error. To run them "
+            "again: the same command with --retry-failed\n",
+            (unsigned long long)s->failed,
+            (unsigned long long)(s->failed + s->succeeded + s->skipped));
   if (code == CLI_ALL_FAILED)
-    fprintf(stderr, "ERROR: every request failed (%llu). The first: %s\n", (unsigned long long)(s->failed + s->not_attempted),
+    fprintf(stderr, "ERROR: every request failed (%llu). The first: %s\n",
+            (unsigned long long)(s->failed + s->not_attempted),
             run->first_error[0] ? run->first_error : "nothing was sent");
   if (s->not_attempted && strcmp(args->output, "-") != 0)
-    fprintf(stderr, "%llu requests were not sent. To go on: the same command again\n", (unsigned long long)s->not_attempted);
+    fprintf(stderr, "%llu requests were not sent. To go on: the same command again\n",
+            (unsigned long long)s->not_attempted);
 }
 
 static int finish(run_state *run, int32_t ended) {
@@ -294,9 +324,14 @@ int cli_run(int argc, char **argv) {
     cli_help(stdout, "run");
     return CLI_OK;
   }
-  if (run.args.input == NULL) return cli_say("give the input file, as: sheaf run prompts.jsonl -o results.jsonl"), CLI_USAGE;
+  if (run.args.input == NULL)
+    return cli_say("give the input file, as: sheaf run prompts.jsonl -o results.jsonl"), CLI_USAGE;
   if (run.args.output == NULL && !run.args.dry_run)
-    return cli_say("give the output file, as: sheaf run %s -o results.jsonl (or -o - for standard output)", run.args.input), CLI_USAGE;
+    return cli_say(
+               "give the output file, as: sheaf run %s -o results.jsonl (or -o - for standard "
+               "output)",
+               run.args.input),
+           CLI_USAGE;
   answer = open_all(&run);
   if (answer == CLI_OK && run.args.dry_run) {
     uint32_t format;

@@ -18,16 +18,19 @@ static void on_signal(int number) {
 static int read_options(int argc, char **argv, sheaf_sim_options *options) {
   char message[256] = "", name[64];
   for (int i = 0; i < argc; i++) {
-    if (strncmp(argv[i], "--", 2) != 0) return cli_say("sheaf sim takes options only, not \"%s\"", argv[i]), CLI_USAGE;
+    if (strncmp(argv[i], "--", 2) != 0)
+      return cli_say("sheaf sim takes options only, not \"%s\"", argv[i]), CLI_USAGE;
     const char *equals = strchr(argv[i], '=');
     size_t bytes = equals ? (size_t)(equals - argv[i]) - 2 : strlen(argv[i]) - 2;
-    if (bytes == 0 || bytes >= sizeof name) return cli_say("there is no option %s; sheaf help sim lists them", argv[i]), CLI_USAGE;
+    if (bytes == 0 || bytes >= sizeof name)
+      return cli_say("there is no option %s; sheaf help sim lists them", argv[i]), CLI_USAGE;
     for (size_t k = 0; k < bytes; k++) name[k] = argv[i][k + 2] == '-' ? '_' : argv[i][k + 2];
     name[bytes] = 0;
     const char *value = equals ? equals + 1 : i + 1 < argc ? argv[i + 1] : NULL;
     if (value == NULL) return cli_say("%s needs a value", argv[i]), CLI_USAGE;
     int32_t status = sheaf_sim_option_set(options, name, value, message, sizeof message);
-    if (status == SHEAF_E_NOT_FOUND) return cli_say("there is no option %s; sheaf help sim lists them", argv[i]), CLI_USAGE;
+    if (status == SHEAF_E_NOT_FOUND)
+      return cli_say("there is no option %s; sheaf help sim lists them", argv[i]), CLI_USAGE;
     if (status) return cli_say("%s", message), CLI_USAGE;
     if (equals == NULL) i++;
   }
@@ -47,7 +50,8 @@ int cli_sim(int argc, char **argv) {
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGINT);
   sigaddset(&blocked, SIGTERM);
-  sigprocmask(SIG_BLOCK, &blocked, &before); /* between the test of `stopped` and the wait no signal may be lost */
+  sigprocmask(SIG_BLOCK, &blocked,
+              &before); /* between the test of `stopped` and the wait no signal may be lost */
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   char message[256] = "";
@@ -61,7 +65,8 @@ int cli_sim(int argc, char **argv) {
   while (!stopped) sigsuspend(&before);
   sheaf_buf json;
   sheaf_buf_init(&json, &cli_allocator, 1 << 20);
-  if (sheaf_sim_stats(sim, &json) == SHEAF_OK) fprintf(stderr, "%.*s\n", (int)json.bytes, json.data);
+  if (sheaf_sim_stats(sim, &json) == SHEAF_OK)
+    fprintf(stderr, "%.*s\n", (int)json.bytes, json.data);
   sheaf_buf_deinit(&json);
   sheaf_sim_stop(sim);
   return CLI_OK;

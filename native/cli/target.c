@@ -56,8 +56,10 @@ static bool key_from_environment(cli_place *place, const char *variables) {
 static void ollama_url(cli_place *place) {
   const char *host = getenv("OLLAMA_HOST");
   if (host == NULL || host[0] == 0) return;
-  bool url = strstr(host, "://") != NULL, port = strchr(url ? strstr(host, "://") + 3 : host, ':') != NULL;
-  snprintf(place->base_url, sizeof place->base_url, "%s%s%s", url ? "" : "http://", host, port || url ? "" : ":11434");
+  bool url = strstr(host, "://") != NULL,
+       port = strchr(url ? strstr(host, "://") + 3 : host, ':') != NULL;
+  snprintf(place->base_url, sizeof place->base_url, "%s%s%s", url ? "" : "http://", host,
+           port || url ? "" : ":11434");
 }
 
 static int start_simulator(const cli_args *args, cli_place *place) {
@@ -88,7 +90,10 @@ static int provider_find(const cli_args *args, const char *name, cli_place *plac
   if (strcmp(name, "sim") == 0) return start_simulator(args, place);
   const sheaf_provider *provider = sheaf_provider_find(sheaf_slice_of(name));
   if (provider == NULL) {
-    cli_say("there is no provider \"%s\": give openai (or any server that speaks like it, with --base-url), anthropic, gemini, ollama or sim", name);
+    cli_say(
+        "there is no provider \"%s\": give openai (or any server that speaks like it, with "
+        "--base-url), anthropic, gemini, ollama or sim",
+        name);
     return CLI_USAGE;
   }
   place->endpoint.provider = provider;
@@ -99,7 +104,8 @@ static int provider_find(const cli_args *args, const char *name, cli_place *plac
 static bool is_loopback(const char *url) {
   const char *host = strstr(url, "://");
   host = host ? host + 3 : url;
-  return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 || strncmp(host, "[::1]", 5) == 0;
+  return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
+         strncmp(host, "[::1]", 5) == 0;
 }
 
 int cli_place_open(const cli_args *args, const cli_target *target, cli_place *place) {
@@ -110,12 +116,14 @@ int cli_place_open(const cli_args *args, const cli_target *target, cli_place *pl
   const sheaf_provider *provider = place->endpoint.provider;
   if (target->base_url != NULL && place->sim == NULL) {
     if (strstr(target->base_url, "://") == NULL) {
-      cli_say("--base-url must begin with https:// (or http:// for this machine), not \"%s\"", target->base_url);
+      cli_say("--base-url must begin with https:// (or http:// for this machine), not \"%s\"",
+              target->base_url);
       return CLI_USAGE;
     }
     snprintf(place->base_url, sizeof place->base_url, "%s", target->base_url);
   }
-  place->endpoint.base_url = sheaf_slice_of(place->base_url[0] ? place->base_url : provider->base_url);
+  place->endpoint.base_url =
+      sheaf_slice_of(place->base_url[0] ? place->base_url : provider->base_url);
   place->endpoint.model = sheaf_slice_of(target->model);
   place->endpoint.default_url = sheaf_slice_of(args->url);
   place->endpoint.key_header = sheaf_slice_of(args->key_header);
@@ -123,9 +131,11 @@ int cli_place_open(const cli_args *args, const cli_target *target, cli_place *pl
   if (args->api_key_file != NULL && place->sim == NULL) {
     answer = key_from_file(place, args->api_key_file);
     if (answer) return answer;
-  } else if (provider->key_variables != NULL && !key_from_environment(place, provider->key_variables) &&
+  } else if (provider->key_variables != NULL &&
+             !key_from_environment(place, provider->key_variables) &&
              !(place->base_url[0] && is_loopback(place->base_url))) {
-    cli_say("no key for %s: set %s, or give --api-key-file FILE", provider->name, provider->key_variables);
+    cli_say("no key for %s: set %s, or give --api-key-file FILE", provider->name,
+            provider->key_variables);
     return CLI_USAGE;
   }
   place->endpoint.credential_id = place->secret[0] ? 1 : 0;

@@ -140,13 +140,21 @@ static int32_t check_one(checker *check, const sheaf_request *given, sheaf_parse
   return status;
 }
 
+/* Whether the request begins with the size that all have. */
+static bool has_size(const sheaf__list *list, size_t position) {
+  if (list->requests == NULL) return true;
+  if (list->stride < offsetof(sheaf_request, reserved)) return false;
+  uint32_t bytes;
+  memcpy(&bytes, (const char *)list->requests + position * list->stride, sizeof bytes);
+  return bytes == list->stride;
+}
+
 static int32_t check_all(checker *check, const sheaf__list *list, sheaf_parse_error *error) {
   char id[SHEAF__ID_BYTES];
   sheaf_request request;
   for (size_t i = 0; i < list->count; i++) {
-    if (list->requests != NULL &&
-        list->requests[i].struct_bytes < offsetof(sheaf_request, reserved)) {
-      refuse(error, SHEAF_E_MISUSE, NULL, "a request was not filled with SHEAF_REQUEST_INIT");
+    if (!has_size(list, i)) {
+      refuse(error, SHEAF_E_MISUSE, NULL, "fill every request with SHEAF_REQUEST_INIT first");
       error->column = (uint32_t)i + 1;
       return SHEAF_E_MISUSE;
     }

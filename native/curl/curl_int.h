@@ -198,6 +198,8 @@ void sheaf__secrets_free(sheaf_curl *curl);
 /* The route of an exchange: SHEAF_OK; SHEAF_E_FIELD: it may not be sent, *refusal says why; SHEAF_E_NOMEM. */
 int32_t sheaf__route_of(sheaf_curl *curl, const sheaf_exchange *exchange, sheaf__route **route,
                         const char **refusal);
+/* Whether its exchanges share connections, as far as known. */
+bool sheaf__route_is_multiplexed(const sheaf__route *route);
 /* Frees the idle routes made with credentials that have changed since. */
 void sheaf__routes_trim(sheaf_curl *curl);
 void sheaf__routes_free(sheaf_curl *curl);

@@ -307,6 +307,10 @@ int32_t sheaf__route_of(sheaf_curl *curl, const sheaf_exchange *exchange, sheaf_
   return SHEAF_OK;
 }
 
+bool sheaf__route_is_multiplexed(const sheaf__route *route) {
+  return route->may_be_http2 && route->http_major != 1;
+}
+
 void sheaf__routes_free(sheaf_curl *curl) {
   while (curl->newest != NULL) {
     sheaf__route *route = curl->newest;

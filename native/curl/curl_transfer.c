@@ -316,7 +316,7 @@ void sheaf__transfer_free(sheaf__transfer *transfer) {
  * make a thousand TLS handshakes. */
 static CURLcode set_waiting(CURL *easy, sheaf__transfer *transfer) {
   const sheaf__route *route = transfer->route;
-  bool is_waiting = route->may_be_http2 && route->http_major != 1;
+  bool is_waiting = sheaf__route_is_multiplexed(route);
   if (is_waiting == transfer->is_waiting_set) return CURLE_OK;
   SET(CURLOPT_PIPEWAIT, is_waiting ? 1L : 0L);
   transfer->is_waiting_set = is_waiting;

@@ -209,8 +209,8 @@ static sheaf__shard *choose_shard(sheaf_curl *curl, const sheaf__route *route) {
   }
   if (best != NULL && spare_of(best) > 0) return best;
   bool is_fixed = curl->options.shards != 0 || curl->options.max_connections != 0;
-  bool is_multiplexed = route->may_be_http2 && route->http_major != 1;
-  uint32_t full = is_multiplexed ? SHEAF__SHARD_STREAMS : SHEAF__SHARD_TRANSFERS;
+  uint32_t full =
+      sheaf__route_is_multiplexed(route) ? SHEAF__SHARD_STREAMS : SHEAF__SHARD_TRANSFERS;
   bool wants_more = best == NULL || is_fixed || best->in_flight >= full;
   if (!wants_more || curl->shard_count == curl->shard_limit) return best;
   sheaf__shard *more = open_shard(curl);

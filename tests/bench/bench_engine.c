@@ -24,7 +24,8 @@ static int32_t build(const sheaf_provider *provider, const sheaf_build *in, shea
   return sheaf_buf_append_slice(call->body, in->request->prompt);
 }
 
-static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, sheaf_buf *scratch, sheaf_decoded *d) {
+static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, sheaf_buf *scratch,
+                      sheaf_decoded *d) {
   (void)provider, (void)scratch;
   d->billing = SHEAF_BILLING_BILLED;
   d->text_json = reply->body;
@@ -33,7 +34,11 @@ static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, 
   return SHEAF_OK;
 }
 
-static const sheaf_provider bare = {.struct_bytes = sizeof bare, .name = "bare", .base_url = "http://localhost", .build = build, .decode = decode};
+static const sheaf_provider bare = {.struct_bytes = sizeof bare,
+                                    .name = "bare",
+                                    .base_url = "http://localhost",
+                                    .build = build,
+                                    .decode = decode};
 
 static sheaf_engine *engine;
 static uint64_t total, given, succeeded, pending_count;
@@ -43,7 +48,8 @@ static int32_t next(void *ctx, sheaf_request *request) {
   (void)ctx;
   if (given == total) return SHEAF_E_END;
   given++;
-  request->prompt = SHEAF_LITERAL("a prompt of ordinary length, say about eighty bytes, which is what chats often have");
+  request->prompt = SHEAF_LITERAL(
+      "a prompt of ordinary length, say about eighty bytes, which is what chats often have");
   return SHEAF_OK;
 }
 static int32_t put(void *ctx, const sheaf_event *event) {
@@ -56,7 +62,9 @@ static int32_t start(void *ctx, const sheaf_exchange *exchange) {
   pending[pending_count++] = exchange->id;
   return SHEAF_OK;
 }
-static void cancel(void *ctx, uint64_t exchange) { (void)ctx, (void)exchange; }
+static void cancel(void *ctx, uint64_t exchange) {
+  (void)ctx, (void)exchange;
+}
 
 static uint64_t now_ns(void) {
   struct timespec t;
@@ -76,10 +84,12 @@ int main(int argc, char **argv) {
   options.endpoint_count = 1;
   const sheaf_allocator allocator = {heap, NULL};
   if (sheaf_engine_new(&options, &allocator, &engine)) return 1;
-  const sheaf_transport transport = {.struct_bytes = sizeof transport, .start = start, .cancel = cancel};
+  const sheaf_transport transport = {
+      .struct_bytes = sizeof transport, .start = start, .cancel = cancel};
   const sheaf_source source = {.struct_bytes = sizeof source, .next = next};
   const sheaf_sink sink = {.struct_bytes = sizeof sink, .put = put};
-  const sheaf_doors doors = {.struct_bytes = sizeof doors, .transport = &transport, .sink = &sink, .source = &source};
+  const sheaf_doors doors = {
+      .struct_bytes = sizeof doors, .transport = &transport, .sink = &sink, .source = &source};
   if (sheaf_engine_open(engine, &doors)) return 1;
   sheaf_exchange_end end;
   sheaf_exchange_end_init(&end);
@@ -87,19 +97,24 @@ int main(int argc, char **argv) {
   for (;;) {
     int32_t status = sheaf_engine_run_once(engine, now_ns(), 0);
     if (status == SHEAF_E_END) break;
-    if (status != SHEAF_OK || pending_count == 0) return fprintf(stderr, "stuck: %s\n", sheaf_status_name(status)), 1;
+    if (status != SHEAF_OK || pending_count == 0)
+      return fprintf(stderr, "stuck: %s\n", sheaf_status_name(status)), 1;
     uint64_t n = pending_count;
     pending_count = 0;
     for (uint64_t i = 0; i < n; i++) {
       sheaf_engine_on_head(engine, pending[i], 200, (sheaf_slice){NULL, 0});
-      sheaf_engine_on_data(engine, pending[i], SHEAF_LITERAL("a reply of forty bytes, or nearly so, ok"));
+      sheaf_engine_on_data(engine, pending[i],
+                           SHEAF_LITERAL("a reply of forty bytes, or nearly so, ok"));
       sheaf_engine_on_done(engine, pending[i], &end);
     }
   }
   uint64_t took = now_ns() - begun;
-  if (succeeded != total) return fprintf(stderr, "%llu of %llu succeeded\n", (unsigned long long)succeeded, (unsigned long long)total), 1;
-  printf("{\"n\":%llu,\"wall_s\":%.6f,\"requests_per_s\":%.0f}\n", (unsigned long long)total, (double)took / 1e9,
-         (double)total * 1e9 / (double)took);
+  if (succeeded != total)
+    return fprintf(stderr, "%llu of %llu succeeded\n", (unsigned long long)succeeded,
+                   (unsigned long long)total),
+           1;
+  printf("{\"n\":%llu,\"wall_s\":%.6f,\"requests_per_s\":%.0f}\n", (unsigned long long)total,
+         (double)took / 1e9, (double)total * 1e9 / (double)took);
   sheaf_engine_free(engine);
   return 0;
 }

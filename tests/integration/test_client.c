@@ -417,6 +417,10 @@ static void an_invalid_request_is_named_before_anything_is_sent(void **state) {
   requests[0] = prompt("a");
   requests[0].custom_id = (sheaf_slice){long_id, sizeof long_id};
   assert_int_equal(sheaf_client_batch(client, requests, 3, NULL, &batch, &error), SHEAF_E_TOO_LONG);
+  requests[0] = prompt("a");
+  requests[1].struct_bytes = 0;
+  assert_int_equal(sheaf_client_batch(client, requests, 3, NULL, &batch, &error), SHEAF_E_MISUSE);
+  assert_int_equal(error.column, 2);
   assert_null(batch);
   assert_nothing_was_sent();
 }

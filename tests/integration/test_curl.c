@@ -1234,13 +1234,13 @@ typedef struct front {
 } front;
 
 /* nghttpx with the throwaway certificate before a test server. */
-static front open_front(const test_server *server) {
+static front open_front_with(const test_server *server, const char *parameter) {
   struct stat found;
   if (stat(path_in("cert"), &found) != 0) fail_msg("no certificate: install the package openssl");
   front made = {.port = test_free_port()};
   char listen_on[64];
   char pass_to[64];
-  snprintf(listen_on, sizeof(listen_on), "-f127.0.0.1,%d", made.port);
+  snprintf(listen_on, sizeof(listen_on), "-f127.0.0.1,%d%s", made.port, parameter);
   snprintf(pass_to, sizeof(pass_to), "-b127.0.0.1,%d", test_server_port(server));
   const char *arguments[] = {"nghttpx",     "--conf=/dev/null", listen_on,       pass_to,
                              "--workers=1", path_in("key"),     path_in("cert"), NULL};
@@ -1256,6 +1256,10 @@ static front open_front(const test_server *server) {
   if (made.pid <= 0) fail_msg("nghttpx did not start: install the package nghttp2-proxy");
   snprintf(made.url, sizeof(made.url), "https://127.0.0.1:%d/v1", made.port);
   return made;
+}
+
+static front open_front(const test_server *server) {
+  return open_front_with(server, "");
 }
 
 static void close_front(front opened) {
@@ -1366,26 +1370,42 @@ static void a_cancelled_stream_is_broken(void **state) {
   test_server_free(server);
 }
 
-/* Both streams are of one connection that dies after they were sent. libcurl would send both again, the first one too, since its
- * connection became a reused one by the second: neither may pass for unsent. */
+/* Several streams share a connection that dies after they were sent. libcurl would send all of them again, also the one that
+ * made the connection, which became a reused one by the others: none may pass for unsent. */
 static void streams_of_a_dead_connection_are_broken(void **state) {
   (void)state;
-  static const char frames[] = H2_SETTINGS;
-  static const test_step dies[] = {{.kind = TEST_SEND, .data = frames, .bytes = sizeof(frames) - 1},
-                                   {.kind = TEST_GET_BYTES, .bytes = H2_PREFACE_BYTES + 100},
-                                   {.kind = TEST_PAUSE, .ms = 50},
-                                   CLOSE};
-  static const test_step *const scripts[] = {dies};
-  test_server *server = test_server_new(scripts, 1);
+  SERVE(READ, STALL);
+  front opened = open_front(server);
+  sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
+  options.ca_file = path_in("cert");
+  options.proxy = "";
+  open_with(&options);
+  for (uint64_t id = 1; id <= 4; id++) begin(prepare(id, opened.url));
+  while (test_server_requests(server) < 4) poll_once();
+  close_front(opened);
+  run_until(4);
+  for (uint64_t id = 1; id <= 4; id++) assert_end(&notes[id], SHEAF_END_BROKEN);
+  assert_int_equal(test_server_requests(server), 4);
+  test_server_free(server);
+}
+
+/* Also with a libcurl that cannot reuse such connections (7.88). */
+static void prior_knowledge_works_again_and_again(void **state) {
+  (void)state;
+  SERVE(READ, SEND(OK_REPLY), AGAIN);
+  front opened = open_front_with(server, ";no-tls");
   sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
   options.http2 = 2;
   open_with(&options);
-  begin(prepare(1, test_server_url(server, "/")));
-  begin(prepare(2, test_server_url(server, "/")));
-  run_until(2);
-  assert_int_equal(test_server_connections(server), 1);
-  assert_end(&notes[1], SHEAF_END_BROKEN);
-  assert_end(&notes[2], SHEAF_END_BROKEN);
+  char url[64];
+  snprintf(url, sizeof(url), "http://127.0.0.1:%d/v1", opened.port);
+  for (uint64_t id = 1; id <= 10; id++) begin(prepare(id, url));
+  run_until(10);
+  for (uint64_t id = 1; id <= 10; id++) assert_end(&notes[id], SHEAF_END_OK);
+  assert_end(run_one(11, url), SHEAF_END_OK);
+  assert_true(test_server_saw(server, "via: 2 nghttpx") ||
+              test_server_saw(server, "Via: 2 nghttpx"));
+  close_front(opened);
   test_server_free(server);
 }
 
@@ -1447,6 +1467,7 @@ int main(void) {
       CASE(a_refused_stream_is_not_sent),
       CASE(a_cancelled_stream_is_broken),
       CASE(streams_of_a_dead_connection_are_broken),
+      CASE(prior_knowledge_works_again_and_again),
   };
   int failed = cmocka_run_group_tests_name("curl", tests, make_certificate, remove_certificate);
   size_t count = sizeof(tests) / sizeof(tests[0]);

@@ -154,6 +154,7 @@ static void settle_breaker(const sim_world *w, sim_seat *s, const sim_exchange *
 static void settle_money(sim_world *w, const sim_exchange *x) {
   int64_t cost = (int64_t)sim_input_tokens(&w->config, x->index) + 3 * (int64_t)sim_output_tokens(&w->config, x->index, x->attempt);
   if (x->status >= 300 || x->end_kind == SHEAF_END_NOT_SENT) return;
+  if (x->task && (x->end_kind != SHEAF_END_OK)) cost -= (int64_t)sim_input_tokens(&w->config, x->index); /* nobody can know it */
   w->charged += cost; /* whatever became of the reply, the work may have been done */
   if (x->end_kind == SHEAF_END_OK && x->fate == SIM_OK) w->spent += cost;
   uint64_t cap = w->config.options.budget_usd_nano;

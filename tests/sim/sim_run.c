@@ -385,7 +385,7 @@ static void admitted(run *r, uint64_t index) {
   row->admitted = true;
   row->admitted_ns = w->engine_ns;
   row->deadline_ns = ms ? w->engine_ns + ms * SIM_MS : SHEAF_NEVER;
-  uint64_t run_end = w->begun_ns + run_ms * SIM_MS;
+  uint64_t run_end = w->run_ns + run_ms * SIM_MS;
   if (run_ms && run_end < row->deadline_ns) row->deadline_ns = run_end;
   if (c->cancels && sim_chance(c, 200, SIM_DRAW_ROW, index, 9))
     later(r, w->now_ns + sim_draw(c, 4 * c->reply_ms * SIM_MS, SIM_DRAW_ROW, index, 10), DUE_CANCEL, index);
@@ -520,6 +520,7 @@ static void door_turn(run *r) {
   int32_t status = sheaf_engine_run_once(r->engine, r->told_ns, (int64_t)(r->w->now_ns / SIM_MS));
   check_failed(r);
   r->idle = status == SHEAF_E_END;
+  if (status != SHEAF_OK) later(r, r->w->now_ns, DUE_POKE, 0); /* call on to drain */
   if (status && status != SHEAF_E_END && !(r->w->store_failed && status == SHEAF_E_IO)) sim_fail(r->w, "run_once failed", (uint64_t)-status, 0);
 }
 
@@ -634,7 +635,7 @@ bool sim_run(sim_world *w, uint64_t seed, bool shuffled) {
     test_alloc memory = {0};
     const sheaf_allocator allocator = test_allocator(&memory);
     run r = {.w = w};
-    w->begun_ns += 0;
+    w->run_ns = w->now_ns;
     if (make_engine(&r, &allocator)) sim_fail(w, "no engine", 0, 0);
     else died = live(&r);
     sim_trace(w, 99, died, w->now_ns);

@@ -129,7 +129,7 @@ typedef struct sim_record {
 typedef struct sim_world {
   sim_config config;
   bool shuffle;
-  uint64_t now_ns, begun_ns, engine_ns; /* engine_ns: the latest time it was told */
+  uint64_t now_ns, begun_ns, run_ns, engine_ns; /* engine_ns: the latest time it was told */
   uint64_t trace;
   uint32_t host;                      /* which of the hosts that die one after another */
   sim_row rows[SIM_ROWS_MAX];

@@ -14,7 +14,8 @@ static const sheaf__place *place_for(const sheaf_engine *engine, sheaf_slice wan
 
 /* The request with the engine's and the endpoint's defaults. Parameters of the request win: a member that both
  * name is taken from the request alone. */
-static int32_t with_defaults(sheaf_engine *engine, const sheaf_request *given, sheaf_request *full) {
+static int32_t with_defaults(sheaf_engine *engine, const sheaf_request *given,
+                             sheaf_request *full) {
   const sheaf_engine_options *o = &engine->options;
   memset(full, 0, sizeof *full);
   size_t known = given->struct_bytes < sizeof *full ? given->struct_bytes : sizeof *full;
@@ -58,13 +59,15 @@ static int32_t with_defaults(sheaf_engine *engine, const sheaf_request *given, s
   return SHEAF_OK;
 }
 
-static int32_t refuse(sheaf_parse_error *error, int32_t status, const char *field, const char *message) {
-  if (error != NULL) *error = (sheaf_parse_error){.status = status, .field = field, .message = message};
+static int32_t refuse(sheaf_parse_error *error, int32_t status, const char *field,
+                      const char *message) {
+  if (error != NULL)
+    *error = (sheaf_parse_error){.status = status, .field = field, .message = message};
   return status;
 }
 
-static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row, sheaf_buf *text,
-                     sheaf_parse_error *error) {
+static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row,
+                     sheaf_buf *text, sheaf_parse_error *error) {
   uint32_t route_at, path_at;
   int32_t status = sheaf__route_find(engine, request, &route_at, error);
   if (status) return status;
@@ -74,25 +77,38 @@ static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__
   if (request->flags & SHEAF_REQUEST_TASK) {
     row->flags |= SHEAF__ROW_TASK;
     row->path = UINT16_MAX;
+    row->output_max = request->max_tokens
+                          ? (uint32_t)sheaf__min_u64(request->max_tokens, UINT32_MAX - 1)
+                          : UINT32_MAX;
     return SHEAF_OK;
   }
-  sheaf_build in = {.struct_bytes = sizeof in,
-                    .stream = (request->flags & SHEAF_REQUEST_STREAM) != 0 && route->provider->event != NULL,
-                    .request = request,
-                    .base_url = place->options.base_url,
-                    .default_url = place->options.default_url};
+  sheaf_build in = {
+      .struct_bytes = sizeof in,
+      .stream = (request->flags & SHEAF_REQUEST_STREAM) != 0 && route->provider->event != NULL,
+      .request = request,
+      .base_url = place->options.base_url,
+      .default_url = place->options.default_url};
   sheaf_buf_reset(&engine->path_buf);
-  sheaf_call out = {.struct_bytes = sizeof out, .path = &engine->path_buf, .body = text, .output_tokens_max = SHEAF_ABSENT};
+  sheaf_call out = {.struct_bytes = sizeof out,
+                    .path = &engine->path_buf,
+                    .body = text,
+                    .output_tokens_max = SHEAF_ABSENT};
   status = route->provider->build(route->provider, &in, &out);
   if (status == SHEAF_OK) status = engine->path_buf.status ? engine->path_buf.status : text->status;
-  if (status == SHEAF_OK) status = sheaf__path_find(engine, sheaf_buf_slice(&engine->path_buf), &path_at);
-  if (status == SHEAF_E_LIMIT) return refuse(error, SHEAF_E_TOO_LONG, "body", "the request is larger than 128 MiB");
-  if (status) return refuse(error, status, out.error_field, out.error_message ? out.error_message : sheaf_status_text(status));
+  if (status == SHEAF_OK)
+    status = sheaf__path_find(engine, sheaf_buf_slice(&engine->path_buf), &path_at);
+  if (status == SHEAF_E_LIMIT)
+    return refuse(error, SHEAF_E_TOO_LONG, "body", "the request is larger than 128 MiB");
+  if (status)
+    return refuse(error, status, out.error_field,
+                  out.error_message ? out.error_message : sheaf_status_text(status));
   if (in.stream) row->flags |= SHEAF__ROW_STREAM;
   row->path = (uint16_t)path_at;
   row->operation = (uint8_t)out.operation;
   row->body_bytes = (uint32_t)text->bytes;
-  row->output_max = out.output_tokens_max < 0 ? UINT32_MAX : (uint32_t)sheaf__min_u64((uint64_t)out.output_tokens_max, UINT32_MAX - 1);
+  row->output_max = out.output_tokens_max < 0
+                        ? UINT32_MAX
+                        : (uint32_t)sheaf__min_u64((uint64_t)out.output_tokens_max, UINT32_MAX - 1);
   return SHEAF_OK;
 }
 
@@ -112,7 +128,8 @@ static void text_return(sheaf__row *row, const sheaf_buf *text) {
 }
 
 /* Appends id, fingerprint and metadata behind the body. */
-static int32_t finish_text(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row, sheaf_buf *text) {
+static int32_t finish_text(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row,
+                           sheaf_buf *text) {
   size_t before = text->bytes;
   if (request->custom_id.bytes > SHEAF_CUSTOM_ID_BYTES_MAX) return SHEAF_E_TOO_LONG;
   if (request->custom_id.bytes) {
@@ -124,8 +141,10 @@ static int32_t finish_text(sheaf_engine *engine, const sheaf_request *request, s
   row->id_bytes = (uint16_t)(text->bytes - before);
   uint8_t fingerprint[16] = {0};
   if (row->body_bytes)
-    sheaf_fingerprint(sheaf_slice_of(engine->routes[row->route].provider->name), sheaf_buf_slice(&engine->path_buf),
-                      (sheaf_slice){text->data, row->body_bytes}, engine->options.sha256_blocks, fingerprint);
+    sheaf_fingerprint(sheaf_slice_of(engine->routes[row->route].provider->name),
+                      sheaf_buf_slice(&engine->path_buf),
+                      (sheaf_slice){text->data, row->body_bytes}, engine->options.sha256_blocks,
+                      fingerprint);
   sheaf_buf_append(text, fingerprint, sizeof fingerprint);
   sheaf_buf_append_slice(text, request->metadata);
   return text->status;
@@ -141,9 +160,10 @@ static void take_fields(sheaf_engine *engine, const sheaf_request *request, shea
   row->item.enqueued_ns = engine->now_ns;
   row->item.klass = sheaf__queue_class_of(request->priority);
   row->item.node.seq = row->timer.seq = row->index;
-  row->deadline_ns = request->deadline_ms
-                         ? sheaf__add_sat(engine->now_ns, sheaf__mul_sat(request->deadline_ms, SHEAF__MS))
-                         : SHEAF_NEVER;
+  row->deadline_ns =
+      request->deadline_ms
+          ? sheaf__add_sat(engine->now_ns, sheaf__mul_sat(request->deadline_ms, SHEAF__MS))
+          : SHEAF_NEVER;
   engine->stats.admitted++;
 }
 
@@ -157,7 +177,8 @@ static bool meets_unknown(sheaf_engine *engine, sheaf__row *row) {
     engine->rows_flying++; /* complete() takes it from where it is */
     row->state = SHEAF__AT_FLIGHT;
     sheaf__complete(engine, row, SHEAF_CLASS_UNKNOWN_OUTCOME,
-                    "an earlier run sent this and died before the reply: it may have been billed; run again with resend_unknown to send it once more");
+                    "an earlier run sent this and died before the reply: it may have been billed; "
+                    "run again with resend_unknown to send it once more");
     return true;
   }
   row->flags |= SHEAF__ROW_RESENT;
@@ -179,7 +200,8 @@ static int32_t enqueue_new(sheaf_engine *engine, sheaf__row *row) {
   sheaf__cost cost = sheaf__pool_estimate(pool, row->body_bytes, output_max);
   uint64_t units = ((uint64_t)cost.input_tokens + cost.output_tokens) / 256;
   row->item.cost = units == 0 ? 1 : (uint32_t)sheaf__min_u64(units, UINT32_MAX);
-  int32_t status = sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns, 0);
+  int32_t status =
+      sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns, 0);
   if (status) return status;
   row->state = SHEAF__AT_QUEUE;
   engine->rows_queued++;
@@ -194,8 +216,8 @@ static int32_t enqueue_new(sheaf_engine *engine, sheaf__row *row) {
   return SHEAF_OK;
 }
 
-int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t *index, sheaf_parse_error *error,
-                     bool ask_source) {
+int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t *index,
+                     sheaf_parse_error *error, bool ask_source) {
   sheaf_request request;
   if (engine->held.count && sheaf__ranges_hold(&engine->held, engine->next_index)) {
     if (index != NULL) *index = engine->next_index;
@@ -206,7 +228,9 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   if (status) return status;
   int forms = (request.prompt.bytes > 0) + (request.messages.bytes > 0) + (request.body.bytes > 0) +
               ((request.flags & SHEAF_REQUEST_TASK) != 0);
-  if (forms > 1) return refuse(error, SHEAF_E_FIELD, "prompt", "give one of prompt, messages and body, not several");
+  if (forms > 1)
+    return refuse(error, SHEAF_E_FIELD, "prompt",
+                  "give one of prompt, messages and body, not several");
   sheaf__row *row;
   status = sheaf__row_take(engine, &row);
   if (status) return status;
@@ -223,7 +247,8 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   if (status == SHEAF_OK && ask_source && engine->source.admit != NULL) {
     request.custom_id = sheaf__row_id(row);
     engine->inside = true;
-    status = engine->source.admit(engine->source.ctx, engine->next_index, &request, sheaf__row_fingerprint(row));
+    status = engine->source.admit(engine->source.ctx, engine->next_index, &request,
+                                  sheaf__row_fingerprint(row));
     engine->inside = false;
     if (status == SHEAF_E_END) {
       engine->stats.skipped++;
@@ -250,13 +275,15 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
     row->flags |= SHEAF__ROW_UNSENT;
     row->state = SHEAF__AT_FLIGHT;
     engine->rows_flying++;
-    sheaf__complete(engine, row, engine->stop_class, "the key was stopped by an earlier refusal; nothing was sent");
+    sheaf__complete(engine, row, engine->stop_class,
+                    "the key was stopped by an earlier refusal; nothing was sent");
     return SHEAF_OK;
   }
   return enqueue_new(engine, row);
 }
 
-int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request, const sheaf_parse_error *error) {
+int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
+                             const sheaf_parse_error *error) {
   sheaf__row *row;
   int32_t status = sheaf__row_take(engine, &row);
   if (status) return status;
@@ -301,7 +328,8 @@ int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *given, uin
 }
 
 /* A row for a result whose request is long gone: its id is all that is left of it. */
-int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row, const sheaf__lane_action *action) {
+int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row,
+                            const sheaf__lane_action *action) {
   sheaf_request request = SHEAF_REQUEST_INIT;
   request.custom_id = action->custom_id;
   uint64_t next = engine->next_index;

@@ -32,7 +32,9 @@ uint32_t sheaf__engine_check(const sheaf_engine *engine) {
         default: return 6;
       }
     }
-  if (queued != engine->rows_queued || waiting != engine->rows_waiting || flying != engine->rows_flying || done != engine->rows_done) return 7;
+  if (queued != engine->rows_queued || waiting != engine->rows_waiting ||
+      flying != engine->rows_flying || done != engine->rows_done)
+    return 7;
   if (queued + waiting + flying + done != engine->rows_inside) return 8;
   if (engine->rows_inside + engine->rows_free_count != engine->rows_made) return 9;
   for (const sheaf__flight *f = engine->flights; f != NULL; f = f->next) timed += f->timer.at != 0;

@@ -9,10 +9,11 @@ static void door_copy(void *to, size_t bytes, const void *from, uint32_t struct_
 
 int32_t sheaf_engine_open(sheaf_engine *engine, const sheaf_doors *doors) {
   if (engine == NULL || doors == NULL || engine->stepped || engine->opened) return SHEAF_E_MISUSE;
-  if (doors->transport == NULL || doors->transport->start == NULL || doors->transport->cancel == NULL ||
-      doors->sink == NULL || doors->sink->put == NULL)
+  if (doors->transport == NULL || doors->transport->start == NULL ||
+      doors->transport->cancel == NULL || doors->sink == NULL || doors->sink->put == NULL)
     return SHEAF_E_MISUSE;
-  door_copy(&engine->transport, sizeof engine->transport, doors->transport, doors->transport->struct_bytes);
+  door_copy(&engine->transport, sizeof engine->transport, doors->transport,
+            doors->transport->struct_bytes);
   door_copy(&engine->sink, sizeof engine->sink, doors->sink, doors->sink->struct_bytes);
   if (doors->source != NULL) {
     door_copy(&engine->source, sizeof engine->source, doors->source, doors->source->struct_bytes);
@@ -24,8 +25,10 @@ int32_t sheaf_engine_open(sheaf_engine *engine, const sheaf_doors *doors) {
     if (engine->store.append == NULL || engine->store.scan == NULL) return SHEAF_E_MISUSE;
     engine->has_store = engine->store_used = engine->recovering = true;
   }
-  if (doors->host != NULL) door_copy(&engine->host, sizeof engine->host, doors->host, doors->host->struct_bytes);
-  if (doors->hooks != NULL) door_copy(&engine->hooks, sizeof engine->hooks, doors->hooks, doors->hooks->struct_bytes);
+  if (doors->host != NULL)
+    door_copy(&engine->host, sizeof engine->host, doors->host, doors->host->struct_bytes);
+  if (doors->hooks != NULL)
+    door_copy(&engine->hooks, sizeof engine->hooks, doors->hooks, doors->hooks->struct_bytes);
   engine->opened = true;
   return SHEAF_OK;
 }
@@ -75,9 +78,12 @@ static int32_t admit_pulled(sheaf_engine *engine, const sheaf_request *request) 
   sheaf_parse_error error = {0};
   uint64_t index = engine->next_index;
   int32_t status = sheaf__admit(engine, request, NULL, &error, true);
-  if (status == SHEAF_OK || status == SHEAF_E_END || status == SHEAF_E_NOMEM) return status == SHEAF_E_END ? SHEAF_OK : status;
+  if (status == SHEAF_OK || status == SHEAF_E_END || status == SHEAF_E_NOMEM)
+    return status == SHEAF_E_END ? SHEAF_OK : status;
   bool not_valid = status <= SHEAF_E_SYNTAX && status > SHEAF_E_IO;
-  if ((!not_valid && status != SHEAF_E_UNSUPPORTED && status != SHEAF_E_LIMIT) || engine->source.refused == NULL) return status;
+  if ((!not_valid && status != SHEAF_E_UNSUPPORTED && status != SHEAF_E_LIMIT) ||
+      engine->source.refused == NULL)
+    return status;
   error.status = status;
   engine->inside = true;
   int32_t answer = engine->source.refused(engine->source.ctx, index, request, &error);
@@ -87,7 +93,8 @@ static int32_t admit_pulled(sheaf_engine *engine, const sheaf_request *request) 
 
 /* Reads ahead as far as starts may need, and a little more: what is read is held in memory. */
 static uint64_t read_ahead(const sheaf_engine *engine) {
-  uint64_t cap = engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
+  uint64_t cap =
+      engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
   uint64_t open = cap > engine->calls_out ? cap - engine->calls_out : 0;
   uint64_t wanted = open + 32;
   uint64_t waiting = engine->rows_queued + engine->rows_waiting + engine->rows_done;
@@ -95,7 +102,10 @@ static uint64_t read_ahead(const sheaf_engine *engine) {
 }
 
 static void pull(sheaf_engine *engine) {
-  for (uint64_t n = read_ahead(engine); n > 0 && !engine->input_ended && !engine->event_pending; n--) {
+  uint64_t inside = engine->rows_inside, taken = 0;
+  engine->pull_due = false;
+  for (uint64_t n = read_ahead(engine); n > 0 && !engine->input_ended && !engine->event_pending;
+       n--) {
     if (!engine->request_pending) {
       sheaf_request *request = &engine->pending_request;
       *request = SHEAF_REQUEST_INIT;
@@ -116,12 +126,15 @@ static void pull(sheaf_engine *engine) {
     int32_t status = admit_pulled(engine, &engine->pending_request);
     engine->request_pending = status == SHEAF_E_NOMEM;
     if (status == SHEAF_E_NOMEM) return;
+    taken++;
     if (status) {
       stop_by(engine, status);
       sheaf_engine_drain(engine);
       return;
     }
   }
+  /* Rows that were done already took turns without filling anything: there may be more to read at once. */
+  engine->pull_due = engine->rows_inside - inside < taken;
 }
 
 static void act(sheaf_engine *engine) {
@@ -129,9 +142,13 @@ static void act(sheaf_engine *engine) {
   while (sheaf_engine_next_action(engine, &action) == SHEAF_OK) {
     int32_t status = SHEAF_OK;
     engine->inside = true;
-    if (action.kind == SHEAF_ACTION_START) status = engine->transport.start(engine->transport.ctx, action.exchange);
-    else if (action.kind == SHEAF_ACTION_CANCEL) engine->transport.cancel(engine->transport.ctx, action.exchange_id);
-    else status = engine->store.append(engine->store.ctx, action.ticket, action.records, action.record_count);
+    if (action.kind == SHEAF_ACTION_START)
+      status = engine->transport.start(engine->transport.ctx, action.exchange);
+    else if (action.kind == SHEAF_ACTION_CANCEL)
+      engine->transport.cancel(engine->transport.ctx, action.exchange_id);
+    else
+      status = engine->store.append(engine->store.ctx, action.ticket, action.records,
+                                    action.record_count);
     engine->inside = false;
     if (action.kind == SHEAF_ACTION_APPEND && status != SHEAF_OK) {
       if (status != SHEAF_E_END) stop_by(engine, status);
@@ -155,13 +172,17 @@ int32_t sheaf_engine_run_once(sheaf_engine *engine, uint64_t now_ns, int64_t uni
     moved = deliver(engine);
     if (engine->has_source && !engine->input_ended && !engine->recovering) pull(engine);
     int32_t status = SHEAF_OK;
-    if (engine->launch_due || engine->next_start_all_ns <= engine->now_ns) status = sheaf__launch(engine);
+    if (engine->launch_due || engine->next_start_all_ns <= engine->now_ns)
+      status = sheaf__launch(engine);
     act(engine);
     SHEAF_CHECKED(engine);
     if (status == SHEAF_E_NOMEM && engine->calls_out == 0) return status;
-    moved |= engine->recorded_count > 0 || (engine->events.count > 0 && !engine->event_pending);
+    if (engine->request_pending && engine->rows_inside == 0) return SHEAF_E_NOMEM;
+    moved |= engine->recorded_count > 0 || (engine->events.count > 0 && !engine->event_pending) ||
+             engine->pull_due || (engine->store_failed && !engine->draining);
   }
-  if (engine->host.wake_at != NULL) engine->host.wake_at(engine->host.ctx, sheaf_engine_timeout_ns(engine));
+  if (engine->host.wake_at != NULL)
+    engine->host.wake_at(engine->host.ctx, sheaf_engine_timeout_ns(engine));
   if (engine->failure) {
     int32_t failure = engine->failure;
     engine->failure = SHEAF_OK;

@@ -17,7 +17,8 @@ static int32_t copy_options(sheaf_engine *engine, const sheaf_engine_options *gi
     if (option == NULL) break;
     uint64_t value;
     memcpy(&value, (const char *)o + option->offset, sizeof value);
-    if ((value < option->min || value > option->max) && value != option->initial) return SHEAF_E_RANGE;
+    if ((value < option->min || value > option->max) && value != option->initial)
+      return SHEAF_E_RANGE;
   }
   size_t bytes = o->system.bytes + o->params.bytes + 2 + 1;
   char *text = sheaf__alloc_zero(&engine->allocator, bytes);
@@ -36,8 +37,10 @@ static int32_t copy_options(sheaf_engine *engine, const sheaf_engine_options *gi
   return sheaf_json_check(engine->default_params, &error);
 }
 
-int32_t sheaf_engine_new(const sheaf_engine_options *options, const sheaf_allocator *allocator, sheaf_engine **out) {
-  if (options == NULL || allocator == NULL || allocator->realloc == NULL || out == NULL) return SHEAF_E_MISUSE;
+int32_t sheaf_engine_new(const sheaf_engine_options *options, const sheaf_allocator *allocator,
+                         sheaf_engine **out) {
+  if (options == NULL || allocator == NULL || allocator->realloc == NULL || out == NULL)
+    return SHEAF_E_MISUSE;
   sheaf_engine *engine = sheaf__alloc_zero(allocator, sizeof *engine);
   if (engine == NULL) return SHEAF_E_NOMEM;
   engine->magic = SHEAF__ENGINE_MAGIC;
@@ -48,6 +51,8 @@ int32_t sheaf_engine_new(const sheaf_engine_options *options, const sheaf_alloca
   engine->events.item_bytes = sizeof(sheaf__event_entry);
   engine->run_deadline_ns = engine->next_start_all_ns = SHEAF_NEVER;
   sheaf_buf_init(&engine->text, a, SIZE_MAX / 2);
+  sheaf_buf_init(&engine->delta, a, SIZE_MAX / 2);
+  sheaf_buf_init(&engine->checked_text, a, SIZE_MAX / 2);
   sheaf_buf_init(&engine->path_buf, a, 8192);
   sheaf_buf_init(&engine->params_buf, a, SHEAF__BODY_BYTES_MAX);
   sheaf__histogram_init(&engine->queue_times);
@@ -82,6 +87,8 @@ void sheaf_engine_free(sheaf_engine *engine) {
   sheaf__ring_deinit(&engine->actions, &allocator);
   sheaf__ring_deinit(&engine->events, &allocator);
   sheaf_buf_deinit(&engine->text);
+  sheaf_buf_deinit(&engine->delta);
+  sheaf_buf_deinit(&engine->checked_text);
   sheaf_buf_deinit(&engine->path_buf);
   sheaf_buf_deinit(&engine->params_buf);
   sheaf__free(&allocator, engine->option_text, engine->option_text_bytes);
@@ -96,7 +103,8 @@ uint64_t sheaf_engine_room(const sheaf_engine *engine) {
   return engine->options.queue_capacity > waiting ? engine->options.queue_capacity - waiting : 0;
 }
 
-int32_t sheaf_engine_submit(sheaf_engine *engine, const sheaf_request *request, uint64_t *index, sheaf_parse_error *error) {
+int32_t sheaf_engine_submit(sheaf_engine *engine, const sheaf_request *request, uint64_t *index,
+                            sheaf_parse_error *error) {
   if (engine == NULL || request == NULL || engine->inside) return SHEAF_E_MISUSE;
   if (engine->input_ended || engine->draining) return SHEAF_E_END;
   if (sheaf_engine_room(engine) == 0) return SHEAF_E_FULL;
@@ -121,15 +129,21 @@ void sheaf__call_cancel(sheaf_engine *engine, sheaf__call *call) {
     return;
   }
   sheaf__action_entry *entry = sheaf__ring_push(&engine->actions);
-  *entry = (sheaf__action_entry){.kind = SHEAF_ACTION_CANCEL, .slot = call->slot, .id = call->exchange.id};
+  *entry = (sheaf__action_entry){
+      .kind = SHEAF_ACTION_CANCEL, .slot = call->slot, .id = call->exchange.id};
 }
 
 /* A START that is not handed out any more: nothing was sent. */
 void sheaf__call_unsent(sheaf_engine *engine, sheaf__call *call) {
   sheaf_exchange_end_init(&call->end);
-  call->end.end = call->cancelling ? SHEAF_END_CANCELLED : SHEAF_END_REFUSED;
-  call->end.message = call->cancelling ? SHEAF_LITERAL("cancelled before it was sent")
-                                       : SHEAF_LITERAL("not sent: the run log could not be written");
+  call->end.end = call->cancelling       ? SHEAF_END_CANCELLED
+                  : engine->store_failed ? SHEAF_END_REFUSED
+                                         : SHEAF_END_TIMEOUT;
+  call->end.message =
+      call->cancelling ? SHEAF_LITERAL("cancelled before it was sent")
+      : engine->store_failed
+          ? SHEAF_LITERAL("not sent: the run log could not be written")
+          : SHEAF_LITERAL("not sent: the deadline passed while the run log was written");
   call->ticket = SHEAF_NEVER; /* tells settle that it never left */
   call->has_end = true;
   if (!call->recorded) {
@@ -143,7 +157,8 @@ int32_t sheaf_engine_cancel(sheaf_engine *engine, uint64_t index) {
   for (uint32_t i = 0; i < engine->row_chunk_count; i++)
     for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
       sheaf__row *row = &engine->row_chunks[i][k];
-      if (row->state == SHEAF__AT_FREE || row->state == SHEAF__AT_DONE || row->index != index) continue;
+      if (row->state == SHEAF__AT_FREE || row->state == SHEAF__AT_DONE || row->index != index)
+        continue;
       if (row->state == SHEAF__AT_FLIGHT) {
         row->flags |= SHEAF__ROW_CANCEL;
         sheaf__call_cancel(engine, row->call);
@@ -159,7 +174,11 @@ int32_t sheaf_engine_drain(sheaf_engine *engine) {
   if (engine == NULL || engine->inside) return SHEAF_E_MISUSE;
   if (engine->draining) return SHEAF_OK;
   engine->draining = engine->input_ended = true;
-  sheaf__end_waiting(engine, SHEAF_CLASS_CANCELLED, "the run was stopped before this was sent", NULL);
+  sheaf__end_waiting(engine, SHEAF_CLASS_CANCELLED, "the run was stopped before this was sent",
+                     NULL);
+  for (uint32_t i = 0; i < engine->call_count;
+       i++) /* decided, but nobody has taken the START yet: it stays here */
+    if (engine->calls[i]->out && !engine->calls[i]->handed_out) engine->calls[i]->cancelling = true;
   return SHEAF_OK;
 }
 
@@ -188,7 +207,8 @@ static void record(sheaf_engine *engine, sheaf__call *call) {
   engine->recorded[engine->recorded_count++] = call->exchange.id;
 }
 
-int32_t sheaf_engine_on_head(sheaf_engine *engine, uint64_t exchange, uint32_t http_status, sheaf_slice headers) {
+int32_t sheaf_engine_on_head(sheaf_engine *engine, uint64_t exchange, uint32_t http_status,
+                             sheaf_slice headers) {
   sheaf__call *call = reported(engine, exchange);
   if (call == NULL) return SHEAF_E_NOT_FOUND;
   if (call->has_head) return SHEAF_E_MISUSE;
@@ -202,7 +222,8 @@ int32_t sheaf_engine_on_data(sheaf_engine *engine, uint64_t exchange, sheaf_slic
   sheaf__call *call = reported(engine, exchange);
   if (call == NULL) return SHEAF_E_NOT_FOUND;
   if (call->over_limit) return SHEAF_E_LIMIT;
-  if (call->flight != NULL && call->exchange.stream && call->body.bytes > SHEAF__FLIGHT_BYTES_MAX) return SHEAF_E_FULL;
+  if (call->flight != NULL && call->exchange.stream && call->body.bytes > SHEAF__FLIGHT_BYTES_MAX)
+    return SHEAF_E_FULL;
   call->has_data = true;
   record(engine, call);
   int32_t status = sheaf_buf_append_slice(&call->body, bytes);
@@ -210,24 +231,29 @@ int32_t sheaf_engine_on_data(sheaf_engine *engine, uint64_t exchange, sheaf_slic
   return status;
 }
 
-int32_t sheaf_engine_on_done(sheaf_engine *engine, uint64_t exchange, const sheaf_exchange_end *end) {
+int32_t sheaf_engine_on_done(sheaf_engine *engine, uint64_t exchange,
+                             const sheaf_exchange_end *end) {
   sheaf__call *call = reported(engine, exchange);
   if (call == NULL || end == NULL) return SHEAF_E_NOT_FOUND;
   sheaf_exchange_end_init(&call->end);
   size_t known = end->struct_bytes < sizeof *end ? end->struct_bytes : sizeof *end;
   memcpy(&call->end, end, known);
   if (end->message.bytes) {
-    if (call->message == NULL) call->message = sheaf__alloc(&engine->allocator, SHEAF__MESSAGE_BYTES_MAX);
-    size_t bytes = end->message.bytes < SHEAF__MESSAGE_BYTES_MAX ? end->message.bytes : SHEAF__MESSAGE_BYTES_MAX;
+    if (call->message == NULL)
+      call->message = sheaf__alloc(&engine->allocator, SHEAF__MESSAGE_BYTES_MAX);
+    size_t bytes = end->message.bytes < SHEAF__MESSAGE_BYTES_MAX ? end->message.bytes
+                                                                 : SHEAF__MESSAGE_BYTES_MAX;
     if (call->message != NULL) memcpy(call->message, end->message.data, bytes);
-    call->end.message = call->message ? (sheaf_slice){call->message, bytes} : SHEAF_LITERAL("the connection failed");
+    call->end.message = call->message ? (sheaf_slice){call->message, bytes}
+                                      : SHEAF_LITERAL("the connection failed");
   }
   call->has_end = true;
   record(engine, call);
   return SHEAF_OK;
 }
 
-int64_t sheaf_engine_body_read(sheaf_engine *engine, uint64_t exchange, uint64_t offset, void *to, size_t capacity) {
+int64_t sheaf_engine_body_read(sheaf_engine *engine, uint64_t exchange, uint64_t offset, void *to,
+                               size_t capacity) {
   sheaf__call *call = sheaf__call_find(engine, exchange);
   if (call == NULL || !call->out) return SHEAF_E_NOT_FOUND;
   sheaf_slice body = call->exchange.body;
@@ -238,10 +264,11 @@ int64_t sheaf_engine_body_read(sheaf_engine *engine, uint64_t exchange, uint64_t
 }
 
 void sheaf_exchange_end_init(sheaf_exchange_end *end) {
-  *end = (sheaf_exchange_end){.struct_bytes = sizeof *end,
-                              .retryable = true,
-                              .retry_after_ns = SHEAF_NEVER,
-                              .usage = {SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0}};
+  *end = (sheaf_exchange_end){
+      .struct_bytes = sizeof *end,
+      .retryable = true,
+      .retry_after_ns = SHEAF_NEVER,
+      .usage = {SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0}};
 }
 
 /* ---- Time ---- */
@@ -253,7 +280,8 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms) 
     engine->stats.started_ns = engine->now_ns = engine->area_since_ns = now_ns;
     engine->rate_second = now_ns / SHEAF__SECOND;
     if (engine->options.run_deadline_ms)
-      engine->run_deadline_ns = sheaf__add_sat(now_ns, sheaf__mul_sat(engine->options.run_deadline_ms, SHEAF__MS));
+      engine->run_deadline_ns =
+          sheaf__add_sat(now_ns, sheaf__mul_sat(engine->options.run_deadline_ms, SHEAF__MS));
     /* What was submitted before the first step came in at its time. */
     for (uint32_t i = 0; i < engine->row_chunk_count; i++)
       for (uint32_t k = 0; k < SHEAF__CHUNK; k++) sheaf__restamp(engine, &engine->row_chunks[i][k]);
@@ -263,16 +291,20 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms) 
   sheaf__tally_time(engine);
   if (engine->recorded_count) sheaf__settle(engine);
   sheaf__timers_run(engine);
+  if (engine->stop_class)
+    sheaf__stopped_routes(engine); /* behind the timers: they bring rows back to stopped routes */
   if (engine->flights != NULL) sheaf__flights_run(engine);
   if (!engine->run_late && engine->run_deadline_ns <= engine->now_ns) {
     engine->run_late = true;
     sheaf__notice(engine, SHEAF_NOTICE_RUN_DEADLINE, 0, 0);
-    sheaf__end_waiting(engine, SHEAF_CLASS_DEADLINE, "the run's deadline passed before this was sent", NULL);
+    sheaf__end_waiting(engine, SHEAF_CLASS_DEADLINE,
+                       "the run's deadline passed before this was sent", NULL);
     engine->draining = engine->input_ended = true;
   }
   if (engine->store_failed && !engine->draining) {
     sheaf__notice(engine, SHEAF_NOTICE_STORE_FAILED, 0, 0);
-    sheaf__end_waiting(engine, SHEAF_CLASS_STORE, "the run log could not be written; nothing more was sent", NULL);
+    sheaf__end_waiting(engine, SHEAF_CLASS_STORE,
+                       "the run log could not be written; nothing more was sent", NULL);
     engine->draining = engine->input_ended = true;
   }
 }
@@ -282,22 +314,30 @@ int32_t sheaf_engine_step(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms
   sheaf__shown_release(engine);
   sheaf__step_settle(engine, now_ns, unix_ms);
   int32_t status = SHEAF_OK;
-  if (engine->launch_due || engine->next_start_all_ns <= engine->now_ns) status = sheaf__launch(engine);
+  if (engine->launch_due || engine->next_start_all_ns <= engine->now_ns)
+    status = sheaf__launch(engine);
   SHEAF_CHECKED(engine);
   return status;
 }
 
 uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
-  if (engine->recorded_count || (engine->launch_due && engine->rows_queued && !engine->recovering && !engine->draining)) return 0;
+  if (engine->recorded_count ||
+      (engine->launch_due && engine->rows_queued && !engine->recovering && !engine->draining))
+    return 0;
+  if (engine->store_failed && !engine->draining) return 0;
+  if (engine->pull_due && !engine->input_ended) return 0;
   uint64_t at = SHEAF_NEVER;
   const sheaf__heap_node *first = sheaf__heap_peek(&engine->timers);
   if (first != NULL) at = first->key;
-  if (engine->rows_queued && !engine->draining) at = sheaf__min_u64(at, engine->next_start_all_ns);
-  if (engine->run_deadline_ns != SHEAF_NEVER && !engine->run_late) at = sheaf__min_u64(at, engine->run_deadline_ns);
+  if ((engine->rows_queued || engine->flights != NULL) && !engine->draining)
+    at = sheaf__min_u64(at, engine->next_start_all_ns);
+  if (engine->run_deadline_ns != SHEAF_NEVER && !engine->run_late)
+    at = sheaf__min_u64(at, engine->run_deadline_ns);
   return at;
 }
 
 bool sheaf_engine_is_idle(const sheaf_engine *engine) {
-  return engine->input_ended && engine->events.count == 0 && engine->shown == NULL && engine->rows_inside == 0 &&
-         engine->calls_out == 0 && !engine->recovering && (engine->flights == NULL || engine->draining);
+  return engine->input_ended && engine->events.count == 0 && engine->shown == NULL &&
+         engine->rows_inside == 0 && engine->calls_out == 0 && !engine->recovering &&
+         (engine->flights == NULL || engine->draining);
 }

@@ -4,14 +4,18 @@
 /* Room was reserved with the row. */
 void sheaf__event_push(sheaf_engine *engine, uint32_t kind, sheaf__row *row, uint64_t exchange) {
   sheaf__event_entry *entry = sheaf__ring_push(&engine->events);
-  *entry = (sheaf__event_entry){.kind = kind, .row = row, .exchange = exchange, .number = row ? row->index : 0};
+  *entry = (sheaf__event_entry){
+      .kind = kind, .row = row, .exchange = exchange, .number = row ? row->index : 0};
 }
 
 /* Notices nobody takes are dropped beyond their ceiling: statistics keep the counts. */
 void sheaf__notice(sheaf_engine *engine, uint32_t notice, uint32_t endpoint, uint64_t number) {
-  if (engine->notices_queued >= SHEAF__NOTICES_MAX || engine->events.capacity == engine->events.count) return;
+  if (engine->notices_queued >= SHEAF__NOTICES_MAX ||
+      engine->events.capacity == engine->events.count)
+    return;
   sheaf__event_entry *entry = sheaf__ring_push(&engine->events);
-  *entry = (sheaf__event_entry){.kind = SHEAF_EVENT_NOTICE, .notice = notice, .endpoint = endpoint, .number = number};
+  *entry = (sheaf__event_entry){
+      .kind = SHEAF_EVENT_NOTICE, .notice = notice, .endpoint = endpoint, .number = number};
   engine->notices_queued++;
 }
 
@@ -28,11 +32,15 @@ void sheaf__shown_release(sheaf_engine *engine) {
 static const char *notice_text(uint32_t notice) {
   switch (notice) {
     case SHEAF_NOTICE_PAUSED: return "paused: the provider asked to wait";
-    case SHEAF_NOTICE_BREAKER_OPEN: return "the endpoint keeps failing; its circuit breaker is open";
-    case SHEAF_NOTICE_BREAKER_CLOSED: return "the endpoint works again; its circuit breaker is closed";
-    case SHEAF_NOTICE_KEY_STOPPED: return "the provider refused the key; nothing more is sent with it";
+    case SHEAF_NOTICE_BREAKER_OPEN:
+      return "the endpoint keeps failing; its circuit breaker is open";
+    case SHEAF_NOTICE_BREAKER_CLOSED:
+      return "the endpoint works again; its circuit breaker is closed";
+    case SHEAF_NOTICE_KEY_STOPPED:
+      return "the provider refused the key; nothing more is sent with it";
     case SHEAF_NOTICE_BUDGET: return "the budget is spent";
-    case SHEAF_NOTICE_RESENT_UNKNOWN: return "sent again though an earlier try may have been billed";
+    case SHEAF_NOTICE_RESENT_UNKNOWN:
+      return "sent again though an earlier try may have been billed";
     case SHEAF_NOTICE_STORE_FAILED: return "the run log could not be written; nothing more is sent";
     case SHEAF_NOTICE_RUN_DEADLINE: return "the run's deadline has passed";
     default: return "notice";
@@ -45,13 +53,15 @@ static bool show_delta(sheaf_engine *engine, const sheaf__event_entry *entry, sh
   if (call == NULL || call->streaming == NULL) return false;
   sheaf__streaming *s = call->streaming;
   call->delta_queued = false;
-  sheaf_slice inside = {s->stream.text.data + call->text_given, s->stream.text.bytes - call->text_given};
+  sheaf_slice inside = {s->stream.text.data + call->text_given,
+                        s->stream.text.bytes - call->text_given};
   if (inside.bytes == 0) return false;
-  sheaf_buf_reset(&s->delta);
-  if (sheaf_buf_append_unescaped(&s->delta, inside)) return false; /* half a surrogate pair: wait for the other */
+  sheaf_buf_reset(&engine->delta);
+  if (sheaf_buf_append_unescaped(&engine->delta, inside))
+    return false; /* half a surrogate pair: wait for the other */
   call->text_given = s->stream.text.bytes;
   call->delta_taken = true;
-  event->text = sheaf_buf_slice(&s->delta);
+  event->text = sheaf_buf_slice(&engine->delta);
   event->index = call->row->index;
   event->custom_id = sheaf__row_id(call->row);
   event->user = call->row->user;
@@ -74,7 +84,7 @@ int32_t sheaf_engine_next_event(sheaf_engine *engine, sheaf_event *event) {
     event->endpoint = entry.endpoint;
     switch (entry.kind) {
       case SHEAF_EVENT_RESULT:
-        sheaf__result_fill(engine, entry.row);
+        sheaf__result_fill(engine, entry.row, &engine->result, &engine->text);
         engine->shown = entry.row;
         event->result = &engine->result;
         event->index = entry.number;
@@ -98,63 +108,86 @@ int32_t sheaf_engine_next_event(sheaf_engine *engine, sheaf_event *event) {
 
 /* ---- Actions ---- */
 
-static int32_t show_records(sheaf_engine *engine, const sheaf__action_entry *entry, sheaf_action *action) {
+static int32_t show_records(sheaf_engine *engine, const sheaf__action_entry *entry,
+                            sheaf_action *action) {
   const sheaf_allocator *a = &engine->allocator;
   action->kind = SHEAF_ACTION_APPEND;
   action->ticket = entry->id;
   if (entry->slot == SHEAF__FLIGHT_RECORD) {
-    int32_t room = sheaf__grow(a, &engine->shown_records, &engine->shown_capacity, 1, sizeof(sheaf_record), UINT32_MAX);
+    int32_t room = sheaf__grow(a, &engine->shown_records, &engine->shown_capacity, 1,
+                               sizeof(sheaf_record), UINT32_MAX);
     if (room) return room;
     const sheaf__flight *f = engine->flights;
     while (f != NULL && f->ticket != entry->id) f = f->next;
     SHEAF_ASSERT(f != NULL); /* a flight waits for its record and does not end before */
-    engine->shown_records[0] = (sheaf_record){.type = f->record_type, .payload = sheaf_buf_slice(&f->record)};
+    engine->shown_records[0] =
+        (sheaf_record){.type = f->record_type, .payload = sheaf_buf_slice(&f->record)};
     action->records = engine->shown_records;
     action->record_count = 1;
     return SHEAF_OK;
   }
-  int32_t status = sheaf__grow(a, &engine->shown_records, &engine->shown_capacity, entry->count, sizeof(sheaf_record), UINT32_MAX);
+  int32_t status = sheaf__grow(a, &engine->shown_records, &engine->shown_capacity, entry->count,
+                               sizeof(sheaf_record), UINT32_MAX);
   if (status == SHEAF_OK)
-    status = sheaf__grow(a, &engine->shown_payloads, &engine->shown_payload_capacity, entry->count, SHEAF_RANGE_BYTES, UINT32_MAX);
+    status = sheaf__grow(a, &engine->shown_payloads, &engine->shown_payload_capacity, entry->count,
+                         SHEAF_RANGE_BYTES, UINT32_MAX);
   if (status) return status;
   for (uint32_t i = 0; i < entry->count; i++) {
     sheaf_range_write(&engine->records[entry->first + i], engine->shown_payloads[i]);
-    engine->shown_records[i] = (sheaf_record){
-        .type = entry->slot, .payload = {(const char *)engine->shown_payloads[i], SHEAF_RANGE_BYTES}};
+    engine->shown_records[i] =
+        (sheaf_record){.type = entry->slot,
+                       .payload = {(const char *)engine->shown_payloads[i], SHEAF_RANGE_BYTES}};
   }
   action->records = engine->shown_records;
   action->record_count = entry->count;
   return SHEAF_OK;
 }
 
+/* False: the store took longer than the row had. What is left of its time counts from now. */
+static bool in_time(const sheaf_engine *engine, sheaf__call *call) {
+  if (call->row == NULL || call->started_ns == engine->now_ns) return true;
+  uint64_t deadline = sheaf__min_u64(call->row->deadline_ns, engine->run_deadline_ns);
+  if (deadline <= engine->now_ns) return false;
+  call->started_ns = engine->now_ns;
+  if (deadline != SHEAF_NEVER)
+    call->exchange.timeout_ns =
+        sheaf__min_u64(call->exchange.timeout_ns, deadline - engine->now_ns);
+  return true;
+}
+
 int32_t sheaf_engine_next_action(sheaf_engine *engine, sheaf_action *action) {
   if (engine == NULL || action == NULL || engine->inside) return SHEAF_E_MISUSE;
   for (;;) {
     sheaf__action_entry *head = sheaf__ring_peek(&engine->actions);
-    if (head == NULL) {
-      engine->record_count = 0; /* every record was handed out */
-      return SHEAF_E_EMPTY;
-    }
+    if (head == NULL) return SHEAF_E_EMPTY;
     sheaf__action_entry entry = *head;
     memset(action, 0, sizeof *action);
     if (entry.kind == SHEAF_ACTION_APPEND) {
       int32_t status = show_records(engine, &entry, action);
       if (status) return status;
       sheaf__ring_pop(&engine->actions);
+      /* They leave in order: behind the last of them the array is empty, however long a START still waits. */
+      if (entry.slot != SHEAF__FLIGHT_RECORD && entry.first + entry.count == engine->record_count)
+        engine->record_count = 0;
       return SHEAF_OK;
     }
     sheaf__call *call = sheaf__call_find(engine, entry.id);
     if (entry.kind == SHEAF_ACTION_START) {
-      if (call != NULL && engine->store_used && call->ticket > engine->ticket_stored && !engine->store_failed && !call->cancelling)
+      if (call != NULL && engine->store_used && call->ticket > engine->ticket_stored &&
+          !engine->store_failed && !call->cancelling)
         return SHEAF_E_EMPTY; /* its record is not durable yet */
       sheaf__ring_pop(&engine->actions);
       if (call == NULL) continue;
-      if (call->cancelling || engine->store_failed) {
+      if (call->cancelling || engine->store_failed || !in_time(engine, call)) {
         sheaf__call_unsent(engine, call);
         continue;
       }
       call->ticket = 0; /* it has left */
       call->handed_out = true;
+      if (call->row != NULL) {
+        engine->stats.attempts++;
+        engine->stats.bytes_sent += call->row->body_bytes;
+      }
       action->kind = SHEAF_ACTION_START;
       action->exchange = &call->exchange;
       return SHEAF_OK;

@@ -12,7 +12,8 @@ static sheaf__flight *flight_find(const sheaf_engine *engine, uint64_t id) {
   return NULL;
 }
 
-static int32_t flight_new(sheaf_engine *engine, const sheaf__lane *lane, uint64_t id, uint32_t route, sheaf__flight **out) {
+static int32_t flight_new(sheaf_engine *engine, const sheaf__lane *lane, uint64_t id,
+                          uint32_t route, sheaf__flight **out) {
   sheaf__flight *f = sheaf__alloc_zero(&engine->allocator, sizeof *f);
   if (f == NULL) return SHEAF_E_NOMEM;
   f->lane = lane;
@@ -22,7 +23,9 @@ static int32_t flight_new(sheaf_engine *engine, const sheaf__lane *lane, uint64_
   sheaf_buf_init(&f->record, &engine->allocator, SHEAF_LOG_FRAME_BYTES_MAX);
   f->state = sheaf__alloc_zero(&engine->allocator, lane->flight_bytes);
   int32_t status = f->state ? lane->open(f->state, &engine->allocator, id) : SHEAF_E_NOMEM;
-  if (status == SHEAF_OK) status = sheaf__heap_reserve(&engine->timers, &engine->allocator, engine->rows_made + engine->flight_count + 1);
+  if (status == SHEAF_OK)
+    status = sheaf__heap_reserve(&engine->timers, &engine->allocator,
+                                 engine->rows_made + engine->flight_count + 1);
   if (status) {
     sheaf__free(&engine->allocator, f->state, lane->flight_bytes);
     sheaf__free(&engine->allocator, f, sizeof *f);
@@ -55,11 +58,13 @@ static void flight_over(sheaf_engine *engine, sheaf__flight *f) {
 
 void sheaf__flights_deinit(sheaf_engine *engine) {
   while (engine->flights != NULL) flight_over(engine, engine->flights);
-  sheaf__free(&engine->allocator, engine->held.items, engine->held.capacity * sizeof *engine->held.items);
+  sheaf__free(&engine->allocator, engine->held.items,
+              engine->held.capacity * sizeof *engine->held.items);
 }
 
 int32_t sheaf__engine_set_lane(sheaf_engine *engine, const sheaf__lane *lane) {
-  if (engine->stepped || lane->kind == SHEAF_LANE_LIVE || lane->kind > SHEAF_LANE_BATCH) return SHEAF_E_MISUSE;
+  if (engine->stepped || lane->kind == SHEAF_LANE_LIVE || lane->kind > SHEAF_LANE_BATCH)
+    return SHEAF_E_MISUSE;
   engine->lanes[lane->kind] = lane;
   return SHEAF_OK;
 }
@@ -69,7 +74,8 @@ int32_t sheaf__engine_set_lane(sheaf_engine *engine, const sheaf__lane *lane) {
 /* Takes a freshly built row into the open flight of its route; the row's memory is free again afterwards. */
 int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__lane *lane, const sheaf__row *row) {
   sheaf__flight *f = engine->flights;
-  while (f != NULL && (f->lane != lane || f->route != row->route || f->begun)) f = f->next;
+  while (f != NULL && (f->lane != lane || f->route != row->route || f->begun || f->ready))
+    f = f->next;
   if (f == NULL) {
     int32_t status = flight_new(engine, lane, ++engine->flight_seq, row->route, &f);
     if (status) return status;
@@ -90,7 +96,8 @@ int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__lane *lane, const 
 
 /* ---- Carrying out wishes ---- */
 
-static int32_t want_store(sheaf_engine *engine, sheaf__flight *f, const sheaf__lane_action *action) {
+static int32_t want_store(sheaf_engine *engine, sheaf__flight *f,
+                          const sheaf__lane_action *action) {
   const sheaf_allocator *a = &engine->allocator;
   int32_t status = sheaf__ring_reserve(&engine->actions, a, 1);
   if (status) return status;
@@ -105,7 +112,8 @@ static int32_t want_store(sheaf_engine *engine, sheaf__flight *f, const sheaf__l
   f->tag = action->tag;
   f->ticket = ++engine->ticket;
   sheaf__action_entry *entry = sheaf__ring_push(&engine->actions);
-  *entry = (sheaf__action_entry){.kind = SHEAF_ACTION_APPEND, .slot = SHEAF__FLIGHT_RECORD, .id = f->ticket};
+  *entry = (sheaf__action_entry){
+      .kind = SHEAF_ACTION_APPEND, .slot = SHEAF__FLIGHT_RECORD, .id = f->ticket};
   return SHEAF_OK;
 }
 
@@ -139,9 +147,13 @@ static int32_t row_done(sheaf_engine *engine, sheaf__flight *f, const sheaf__lan
   row->billing = (uint8_t)action->decoded.billing;
   const sheaf_provider *provider = engine->routes[f->route].provider;
   if (action->body.bytes && action->decoded.error_class == SHEAF_CLASS_NONE) {
-    sheaf_reply reply = {.struct_bytes = sizeof reply, .http_status = 200, .body = sheaf_buf_slice(&call->body), .unix_ms = engine->unix_ms};
+    sheaf_reply reply = {.struct_bytes = sizeof reply,
+                         .http_status = 200,
+                         .body = sheaf_buf_slice(&call->body),
+                         .unix_ms = engine->unix_ms};
     sheaf_decoded_init(&call->decoded);
-    if (provider->decode(provider, &reply, &call->scratch, &call->decoded)) call->decoded.error_class = SHEAF_CLASS_INVALID_RESPONSE;
+    if (provider->decode(provider, &reply, &call->scratch, &call->decoded))
+      call->decoded.error_class = SHEAF_CLASS_INVALID_RESPONSE;
   }
   sheaf__tally_attempt(engine, row, call);
   sheaf__complete(engine, row, call->decoded.error_class, NULL);
@@ -164,7 +176,8 @@ static int32_t want_requeue(sheaf_engine *engine, const sheaf__lane_action *acti
 
 /* Until the lane wants nothing, or waits for something, or the caller must first take results. */
 static int32_t pump(sheaf_engine *engine, sheaf__flight *f) {
-  while (f->ticket == 0 && !f->wants_exchange && engine->rows_done + engine->rows_queued < SHEAF__FLIGHT_RESULTS_MAX) {
+  while (f->ticket == 0 && !f->wants_exchange &&
+         engine->rows_done + engine->rows_queued < SHEAF__FLIGHT_RESULTS_MAX) {
     if (!f->stuck && !f->lane->next(f->state, &f->action)) {
       f->dry = true;
       return SHEAF_OK;
@@ -190,13 +203,16 @@ static int32_t pump(sheaf_engine *engine, sheaf__flight *f) {
       case SHEAF__FLIGHT_OVER: flight_over(engine, f); return SHEAF_OK;
       default: return SHEAF_E_INTERNAL;
     }
-    f->stuck = status != SHEAF_OK; /* without memory the same wish is carried out at the next step */
+    f->stuck =
+        status != SHEAF_OK; /* without memory the same wish is carried out at the next step */
     if (status) return status;
   }
   return SHEAF_OK;
 }
 
-static int32_t tell(sheaf__flight *f, const sheaf__lane_input *input) { return f->lane->on_input(f->state, input); }
+static int32_t tell(sheaf__flight *f, const sheaf__lane_input *input) {
+  return f->lane->on_input(f->state, input);
+}
 
 void sheaf__flight_timer(sheaf_engine *engine, sheaf__heap_node *node) {
   sheaf__flight *f = (sheaf__flight *)(void *)((char *)node - offsetof(sheaf__flight, timer));
@@ -214,7 +230,8 @@ int32_t sheaf__flights_run(sheaf_engine *engine) {
     }
     if (f->ticket && f->ticket <= engine->ticket_stored) {
       f->ticket = 0;
-      status = tell(f, &(sheaf__lane_input){.kind = SHEAF__IN_STORED, .tag = f->tag, .now_ns = engine->now_ns});
+      status = tell(f, &(sheaf__lane_input){
+                           .kind = SHEAF__IN_STORED, .tag = f->tag, .now_ns = engine->now_ns});
     }
     if (status == SHEAF_OK && f->begun) status = pump(engine, f);
   }
@@ -257,7 +274,10 @@ int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *f, sheaf__call *
 bool sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call) {
   if (!call->exchange.stream || call->http_status != 200 || call->body.bytes == 0) return true;
   if (!call->flight->dry) return false;
-  sheaf__lane_input input = {.kind = SHEAF__IN_CHUNK, .tag = call->flight_tag, .bytes = sheaf_buf_slice(&call->body), .now_ns = engine->now_ns};
+  sheaf__lane_input input = {.kind = SHEAF__IN_CHUNK,
+                             .tag = call->flight_tag,
+                             .bytes = sheaf_buf_slice(&call->body),
+                             .now_ns = engine->now_ns};
   tell(call->flight, &input);
   sheaf_buf_reset(&call->body);
   call->flight->dry = false;
@@ -283,7 +303,8 @@ void sheaf__flight_reply(sheaf_engine *engine, sheaf__call *call) {
 /* A record of a flight of an earlier run: u64 id, then the lane's own bytes. */
 int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice payload) {
   const sheaf__lane *lane = engine->lanes[SHEAF_LANE_BATCH];
-  if (lane == NULL || payload.bytes < 8) return SHEAF_OK; /* not ours to read: kept for those who can */
+  if (lane == NULL || payload.bytes < 8)
+    return SHEAF_OK; /* not ours to read: kept for those who can */
   uint64_t id = 0;
   for (int i = 7; i >= 0; i--) id = id << 8 | (uint8_t)payload.data[i];
   if (id > engine->flight_seq) engine->flight_seq = id;
@@ -297,10 +318,14 @@ int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice pa
     if (status) return status;
     f->ready = true;
   }
-  int32_t status = tell(f, &(sheaf__lane_input){.kind = SHEAF__IN_RECORD, .tag = type, .bytes = sheaf__slice_from(payload, 8), .now_ns = engine->now_ns});
+  int32_t status = tell(f, &(sheaf__lane_input){.kind = SHEAF__IN_RECORD,
+                                                .tag = type,
+                                                .bytes = sheaf__slice_from(payload, 8),
+                                                .now_ns = engine->now_ns});
   /* While recovering a lane may only say which rows it holds, so that the source's rows pass by them. */
   while (status == SHEAF_OK && f->lane->next(f->state, &f->action)) {
-    if (f->action.kind != SHEAF__HOLDS || f->action.index_last < f->action.index) return SHEAF_E_INTERNAL;
+    if (f->action.kind != SHEAF__HOLDS || f->action.index_last < f->action.index)
+      return SHEAF_E_INTERNAL;
     uint64_t rows = f->action.index_last - f->action.index + 1;
     status = sheaf__ranges_add(engine, &engine->held, f->action.index, f->action.index_last);
     engine->rows_held += rows;

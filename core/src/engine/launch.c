@@ -3,7 +3,8 @@
 #include "engine/engine_int.h"
 
 /* The upper bound of what an exchange may cost; 0 when no price is known. */
-static int64_t cost_bound(const sheaf_engine *engine, const sheaf__row *row, const sheaf__cost *cost) {
+static int64_t cost_bound(const sheaf_engine *engine, const sheaf__row *row,
+                          const sheaf__cost *cost) {
   const sheaf__route *route = &engine->routes[row->route];
   if (route->price == NULL) return 0;
   uint64_t output = row->output_max == UINT32_MAX ? cost->output_tokens : row->output_max;
@@ -30,10 +31,12 @@ typedef struct seat_choice {
   uint64_t wait_until_ns; /* when none is free */
   uint32_t limited_by;
   bool found;
+  bool all_broken; /* each seat that is not stopped has its breaker open */
 } seat_choice;
 
 /* One endpoint's say: 0 yes, else when to ask again. */
-static uint64_t seat_gate(sheaf_engine *engine, sheaf__seat *seat, const sheaf__cost *cost, uint32_t *limited_by) {
+static uint64_t seat_gate(sheaf_engine *engine, sheaf__seat *seat, const sheaf__cost *cost,
+                          uint32_t *limited_by) {
   uint64_t now = engine->now_ns;
   if (!sheaf__concurrency_may(&seat->concurrency, now)) {
     *limited_by = SHEAF_LIMITED_BY_CONCURRENCY;
@@ -48,8 +51,9 @@ static uint64_t seat_gate(sheaf_engine *engine, sheaf__seat *seat, const sheaf__
 }
 
 /* Of the seats that allow a start now: an endpoint not tried yet first, then the emptiest for its weight, ties by index. */
-static seat_choice choose_seat(sheaf_engine *engine, const sheaf__route *route, const sheaf__row *row, const sheaf__cost *cost) {
-  seat_choice best = {.wait_until_ns = SHEAF_NEVER};
+static seat_choice choose_seat(sheaf_engine *engine, const sheaf__route *route,
+                               const sheaf__row *row, const sheaf__cost *cost) {
+  seat_choice best = {.wait_until_ns = SHEAF_NEVER, .all_broken = true};
   uint64_t best_load = SHEAF_NEVER;
   for (uint32_t i = 0; i < route->seat_count; i++) {
     uint32_t at = route->seats[i];
@@ -57,13 +61,17 @@ static seat_choice choose_seat(sheaf_engine *engine, const sheaf__route *route, 
     uint32_t limited_by = SHEAF_LIMITED_BY_NOTHING;
     uint64_t wait = seat_gate(engine, seat, cost, &limited_by);
     if (wait) {
-      if (wait < best.wait_until_ns || best.limited_by == SHEAF_LIMITED_BY_NOTHING) best.limited_by = limited_by;
+      if (limited_by != SHEAF_LIMITED_BY_BREAKER && !engine->pools[seat->pool].stopped)
+        best.all_broken = false;
+      if (wait < best.wait_until_ns || best.limited_by == SHEAF_LIMITED_BY_NOTHING)
+        best.limited_by = limited_by;
       if (wait < best.wait_until_ns) best.wait_until_ns = wait;
       continue;
     }
     if (route->seat_count == 1) return (seat_choice){.seat = at, .found = true};
     uint64_t limit = sheaf__concurrency_limit_milli(&seat->concurrency, engine->now_ns);
-    uint64_t load = (uint64_t)seat->concurrency.in_flight * 1000000000ull / (limit * engine->places[seat->place].options.weight + 1);
+    uint64_t load = (uint64_t)seat->concurrency.in_flight * 1000000000ull /
+                    (limit * engine->places[seat->place].options.weight + 1);
     if (row->attempts && row->last_place == seat->place) load += 1ull << 60;
     if (load < best_load) {
       best_load = load;
@@ -79,17 +87,21 @@ static int32_t start_reserve(sheaf_engine *engine) {
   const sheaf_allocator *a = &engine->allocator;
   int32_t status = sheaf__ring_reserve(&engine->actions, a, engine->launched_count + 4);
   if (status == SHEAF_OK)
-    status = sheaf__grow(a, &engine->launched, &engine->launched_capacity, engine->launched_count, sizeof(uint32_t), UINT32_MAX);
+    status = sheaf__grow(a, &engine->launched, &engine->launched_capacity, engine->launched_count,
+                         sizeof(uint32_t), UINT32_MAX);
   if (status == SHEAF_OK && engine->store_used) {
-    status = sheaf__grow(a, &engine->fresh, &engine->fresh_capacity, engine->fresh_count, sizeof(uint64_t), UINT32_MAX);
+    status = sheaf__grow(a, &engine->fresh, &engine->fresh_capacity, engine->fresh_count,
+                         sizeof(uint64_t), UINT32_MAX);
     if (status == SHEAF_OK) /* at worst each is a range of its own */
-      status = sheaf__grow(a, &engine->records, &engine->record_capacity, engine->record_count + engine->fresh_count + 1,
-                           sizeof(sheaf_range), UINT32_MAX);
+      status = sheaf__grow(a, &engine->records, &engine->record_capacity,
+                           engine->record_count + engine->fresh_count + 1, sizeof(sheaf_range),
+                           UINT32_MAX);
   }
   return status;
 }
 
-static void fill_exchange(const sheaf_engine *engine, sheaf__call *call, const sheaf__row *row, sheaf_slice url) {
+static void fill_exchange(const sheaf_engine *engine, sheaf__call *call, const sheaf__row *row,
+                          sheaf_slice url) {
   const sheaf_engine_options *o = &engine->options;
   const sheaf__place *place = &engine->places[engine->seats[call->seat].place];
   sheaf_exchange *x = &call->exchange;
@@ -107,18 +119,21 @@ static void fill_exchange(const sheaf_engine *engine, sheaf__call *call, const s
   x->stream = (row->flags & SHEAF__ROW_STREAM) != 0;
   x->index = row->index;
   x->user = row->user;
-  x->timeout_ns = o->attempt_timeout_ms ? sheaf__mul_sat(o->attempt_timeout_ms, SHEAF__MS) : SHEAF_NEVER;
+  x->timeout_ns =
+      o->attempt_timeout_ms ? sheaf__mul_sat(o->attempt_timeout_ms, SHEAF__MS) : SHEAF_NEVER;
   uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
-  if (deadline != SHEAF_NEVER) x->timeout_ns = sheaf__min_u64(x->timeout_ns, deadline - engine->now_ns);
+  if (deadline != SHEAF_NEVER)
+    x->timeout_ns = sheaf__min_u64(x->timeout_ns, deadline - engine->now_ns);
 }
 
-static int32_t start(sheaf_engine *engine, sheaf__route *route, sheaf__row *row, uint32_t seat_at, const sheaf__cost *cost,
-                     int64_t bound) {
+static int32_t start(sheaf_engine *engine, sheaf__route *route, sheaf__row *row, uint32_t seat_at,
+                     const sheaf__cost *cost, int64_t bound) {
   sheaf__seat *seat = &engine->seats[seat_at];
   sheaf_slice url = {NULL, 0};
   sheaf__call *call;
   int32_t status = start_reserve(engine);
-  if (status == SHEAF_OK && !(row->flags & SHEAF__ROW_TASK)) status = sheaf__url(engine, row->path, seat->place, &url);
+  if (status == SHEAF_OK && !(row->flags & SHEAF__ROW_TASK))
+    status = sheaf__url(engine, row->path, seat->place, &url);
   if (status == SHEAF_OK) status = sheaf__call_take(engine, &call);
   if (status) return status;
 
@@ -133,7 +148,8 @@ static int32_t start(sheaf_engine *engine, sheaf__route *route, sheaf__row *row,
   fill_exchange(engine, call, row, url);
   sheaf__pool_take(&engine->pools[seat->pool], cost, call->exchange.id, engine->now_ns);
   sheaf__concurrency_on_start(&seat->concurrency, engine->now_ns);
-  sheaf__breaker_on_start(&seat->breaker, call->exchange.id, call->exchange.timeout_ns, engine->now_ns);
+  sheaf__breaker_on_start(&seat->breaker, call->exchange.id, call->exchange.timeout_ns,
+                          engine->now_ns);
   engine->reserved_usd_nano = sheaf__add_sat_i64(engine->reserved_usd_nano, bound);
 
   row->call = call;
@@ -141,13 +157,13 @@ static int32_t start(sheaf_engine *engine, sheaf__route *route, sheaf__row *row,
   row->last_place = (uint8_t)seat->place;
   if (row->attempts < UINT16_MAX) row->attempts++;
   if (row->queue_us == UINT32_MAX)
-    row->queue_us = (uint32_t)sheaf__min_u64((engine->now_ns - row->item.enqueued_ns) / 1000, UINT32_MAX - 1);
+    row->queue_us =
+        (uint32_t)sheaf__min_u64((engine->now_ns - row->item.enqueued_ns) / 1000, UINT32_MAX - 1);
   engine->rows_queued--;
   engine->rows_flying++;
   engine->calls_out++;
-  engine->stats.attempts++;
-  engine->stats.bytes_sent += row->body_bytes;
-  if (engine->calls_out > engine->stats.in_flight_max) engine->stats.in_flight_max = engine->calls_out;
+  if (engine->calls_out > engine->stats.in_flight_max)
+    engine->stats.in_flight_max = engine->calls_out;
   engine->launched[engine->launched_count++] = call->slot;
   if (engine->store_used && !(row->flags & SHEAF__ROW_RANGED)) {
     row->flags |= SHEAF__ROW_RANGED;
@@ -161,7 +177,8 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
   sheaf__queue_item *item = sheaf__queue_peek(&route->queue, engine->now_ns);
   if (item == NULL) return SHEAF_E_EMPTY;
   sheaf__row *row = (sheaf__row *)(void *)item; /* item is the first member */
-  uint64_t cap = engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
+  uint64_t cap =
+      engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
   if (engine->calls_out >= cap) {
     engine->stats.limited_by = SHEAF_LIMITED_BY_CONCURRENCY;
     route->blocked_until_ns = SHEAF_NEVER; /* until something ends */
@@ -173,9 +190,11 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
   seat_choice choice = choose_seat(engine, route, row, &cost);
   if (!choice.found) {
     engine->stats.limited_by = choice.limited_by;
-    if (choice.limited_by == SHEAF_LIMITED_BY_CONCURRENCY) choice.wait_until_ns = engine->now_ns + SHEAF__SECOND;
+    if (choice.limited_by == SHEAF_LIMITED_BY_CONCURRENCY)
+      choice.wait_until_ns = engine->now_ns + SHEAF__SECOND;
     route->blocked_until_ns = choice.wait_until_ns;
-    return choice.limited_by == SHEAF_LIMITED_BY_BREAKER ? SHEAF_E_LATER : SHEAF_E_EMPTY;
+    bool broken = choice.all_broken && choice.limited_by == SHEAF_LIMITED_BY_BREAKER;
+    return broken ? SHEAF_E_LATER : SHEAF_E_EMPTY;
   }
   int64_t bound = cost_bound(engine, row, &cost);
   if (!budget_allows(engine, bound)) {
@@ -214,7 +233,8 @@ static int32_t launch_flight(sheaf_engine *engine, sheaf__flight *f) {
   call->out = true;
   sheaf__pool_take(&engine->pools[seat->pool], &cost, call->exchange.id, engine->now_ns);
   sheaf__concurrency_on_start(&seat->concurrency, engine->now_ns);
-  sheaf__breaker_on_start(&seat->breaker, call->exchange.id, call->exchange.timeout_ns, engine->now_ns);
+  sheaf__breaker_on_start(&seat->breaker, call->exchange.id, call->exchange.timeout_ns,
+                          engine->now_ns);
   engine->calls_out++;
   engine->launched[engine->launched_count++] = call->slot;
   return SHEAF_OK;
@@ -226,7 +246,8 @@ static void hand_out(sheaf_engine *engine) {
     sheaf__call *call = engine->calls[engine->launched[i]];
     call->ticket = engine->ticket;
     sheaf__action_entry *entry = sheaf__ring_push(&engine->actions);
-    *entry = (sheaf__action_entry){.kind = SHEAF_ACTION_START, .slot = call->slot, .id = call->exchange.id};
+    *entry = (sheaf__action_entry){
+        .kind = SHEAF_ACTION_START, .slot = call->slot, .id = call->exchange.id};
   }
   engine->launched_count = 0;
 }
@@ -236,9 +257,12 @@ int32_t sheaf__launch(sheaf_engine *engine) {
   engine->launch_due = false;
   int32_t status = SHEAF_OK;
   bool moved = true;
-  engine->stats.limited_by = engine->rows_queued == 0 && engine->rows_waiting ? SHEAF_LIMITED_BY_RETRY : SHEAF_LIMITED_BY_INPUT;
+  engine->stats.limited_by = engine->rows_queued == 0 && engine->rows_waiting
+                                 ? SHEAF_LIMITED_BY_RETRY
+                                 : SHEAF_LIMITED_BY_INPUT;
   uint64_t look_again = SHEAF_NEVER;
-  while (moved && status >= SHEAF_E_LATER) { /* routes take turns, so that one model cannot starve another */
+  while (moved &&
+         status >= SHEAF_E_LATER) { /* routes take turns, so that one model cannot starve another */
     moved = false;
     for (uint32_t i = 0; i < engine->route_count; i++) {
       sheaf__route *route = &engine->routes[i];
@@ -247,7 +271,8 @@ int32_t sheaf__launch(sheaf_engine *engine) {
         moved |= status == SHEAF_OK;
       } while (status == SHEAF_OK && engine->route_count == 1);
       if (status == SHEAF_E_LATER && engine->options.on_breaker == SHEAF_ON_BREAKER_FAIL)
-        sheaf__end_waiting(engine, SHEAF_CLASS_BREAKER_OPEN, "the circuit breaker is open and on_breaker is fail", route);
+        sheaf__end_waiting(engine, SHEAF_CLASS_BREAKER_OPEN,
+                           "the circuit breaker is open and on_breaker is fail", route);
       if (status < SHEAF_E_END) break;
     }
   }
@@ -259,10 +284,14 @@ int32_t sheaf__launch(sheaf_engine *engine) {
   for (uint32_t i = 0; i < engine->route_count; i++)
     if (engine->routes[i].queue.count && engine->routes[i].blocked_until_ns)
       look_again = sheaf__min_u64(look_again, engine->routes[i].blocked_until_ns);
+  if (status <= SHEAF_E_NOMEM)
+    look_again =
+        sheaf__min_u64(look_again, engine->now_ns + SHEAF__MS); /* what waits is still there */
   engine->next_start_all_ns = look_again;
   if (engine->budget_hit) {
     sheaf__notice(engine, SHEAF_NOTICE_BUDGET, 0, engine->options.budget_usd_nano);
-    sheaf__end_waiting(engine, SHEAF_CLASS_BUDGET, "the budget is spent; raise budget_usd and run again to go on", NULL);
+    sheaf__end_waiting(engine, SHEAF_CLASS_BUDGET,
+                       "the budget is spent; raise budget_usd and run again to go on", NULL);
   }
   return status <= SHEAF_E_NOMEM ? status : SHEAF_OK;
 }

@@ -3,9 +3,9 @@
 #include "engine/engine_int.h"
 
 #define OPTION(field, low, high, start, text) \
-  {#field, text, NULL, (low), (high), (start), offsetof(sheaf_engine_options, field), 0}
+  { #field, text, NULL, (low), (high), (start), offsetof(sheaf_engine_options, field), 0 }
 #define CHOICE(field, names, high, start, text) \
-  {#field, text, names, 0, (high), (start), offsetof(sheaf_engine_options, field), 0}
+  { #field, text, names, 0, (high), (start), offsetof(sheaf_engine_options, field), 0 }
 
 /* Defaults from algorithms.md 1, 4, 6, 7; ranges: what the integers of the modules stay exact in. */
 static const sheaf_option options_table[] = {
@@ -18,28 +18,35 @@ static const sheaf_option options_table[] = {
     OPTION(rate_safety_pct, 1, 100, 98, "how much of a stated rate is used, percent"),
     OPTION(burst_ms, 1, 60000, 1000, "how long a rate may be saved up, ms"),
     OPTION(start_interval_ms, 0, 600000, 0, "least time between two starts, ms"),
-    OPTION(max_retries, 0, 100, 5, "extra tries after failures; refusals by a rate limit do not count"),
+    OPTION(max_retries, 0, 100, 5,
+           "extra tries after failures; refusals by a rate limit do not count"),
     OPTION(max_throttles, 0, 250, 100, "tries refused by a rate limit before a request fails"),
     OPTION(retry_base_ms, 1, 60000, 500, "first backoff, ms; doubles, with full jitter"),
-    OPTION(retry_max_ms, 1, 3600000, 60000, "longest backoff, ms; a server's own wait is obeyed whole"),
+    OPTION(retry_max_ms, 1, 3600000, 60000,
+           "longest backoff, ms; a server's own wait is obeyed whole"),
     OPTION(attempt_timeout_ms, 0, 86400000, 600000, "one exchange, ms; 0: no limit"),
     OPTION(deadline_ms, 0, 604800000, 0, "one request over all its tries and waits, ms; 0: none"),
     OPTION(run_deadline_ms, 0, 2592000000, 0, "the whole run, ms; 0: none"),
     CHOICE(resend_unknown, "never|within_budget|always", 2, SHEAF_RESEND_WITHIN_BUDGET,
            "send again what may have been billed already"),
-    CHOICE(on_breaker, "wait|fail", 1, SHEAF_ON_BREAKER_WAIT, "what requests do while a circuit breaker is open"),
-    {"budget_usd", "spend cap in US dollars; needs known prices", NULL, 0, 1000000000000000000ull, SHEAF_NEVER,
-     offsetof(sheaf_engine_options, budget_usd_nano), 0},
+    CHOICE(on_breaker, "wait|fail", 1, SHEAF_ON_BREAKER_WAIT,
+           "what requests do while a circuit breaker is open"),
+    {"budget_usd", "spend cap in US dollars; needs known prices", NULL, 0, 1000000000000000000ull,
+     SHEAF_NEVER, offsetof(sheaf_engine_options, budget_usd_nano), 0},
     OPTION(queue_capacity, 1, 1000000, 1000, "requests that may wait inside"),
-    OPTION(reply_bytes_max, 1024, 1ull << 32, 64ull << 20, "largest reply after decompression, bytes"),
-    OPTION(reply_keep_bytes, 0, 1ull << 30, 16384, "reply memory a slot keeps between exchanges, bytes"),
+    OPTION(reply_bytes_max, 1024, 1ull << 32, 64ull << 20,
+           "largest reply after decompression, bytes"),
+    OPTION(reply_keep_bytes, 0, 1ull << 30, 16384,
+           "reply memory a slot keeps between exchanges, bytes"),
     OPTION(max_tokens, 0, 10000000, 0, "output cap for requests that give none; 0: not sent"),
     CHOICE(stream, "no|yes", 1, 0, "ask for streamed replies"),
 };
 
 #define OPTION_COUNT (sizeof options_table / sizeof options_table[0])
 
-const sheaf_option *sheaf_option_at(uint32_t n) { return n < OPTION_COUNT ? &options_table[n] : NULL; }
+const sheaf_option *sheaf_option_at(uint32_t n) {
+  return n < OPTION_COUNT ? &options_table[n] : NULL;
+}
 
 const sheaf_option *sheaf_option_find(sheaf_slice name) {
   for (size_t i = 0; i < OPTION_COUNT; i++)
@@ -77,7 +84,8 @@ static void say_number(sentence *s, uint64_t number) {
   say(s, (sheaf_slice){digits + n, sizeof digits - n});
 }
 
-static int32_t complain(char *message, size_t bytes, const sheaf_option *option, sheaf_slice value, int32_t status) {
+static int32_t complain(char *message, size_t bytes, const sheaf_option *option, sheaf_slice value,
+                        int32_t status) {
   sentence s = {message, bytes};
   say(&s, sheaf_slice_of(option->name));
   say(&s, SHEAF_LITERAL(" cannot be \""));
@@ -108,24 +116,32 @@ static bool parse_choice(const char *choices, sheaf_slice value, uint64_t *numbe
   }
 }
 
-int32_t sheaf_option_set(sheaf_engine_options *options, sheaf_slice name, sheaf_slice value, char *message, size_t bytes) {
+int32_t sheaf_option_set(sheaf_engine_options *options, sheaf_slice name, sheaf_slice value,
+                         char *message, size_t bytes) {
   const sheaf_option *option = sheaf_option_find(name);
   if (option == NULL) return SHEAF_E_NOT_FOUND;
   uint64_t number = 0;
   int64_t parsed = 0;
   bool is_budget = option->offset == offsetof(sheaf_engine_options, budget_usd_nano);
-  if (option->choices != NULL && (sheaf__slice_equal(value, SHEAF_LITERAL("true")) || sheaf__slice_equal(value, SHEAF_LITERAL("false"))) &&
+  if (option->choices != NULL &&
+      (sheaf__slice_equal(value, SHEAF_LITERAL("true")) ||
+       sheaf__slice_equal(value, SHEAF_LITERAL("false"))) &&
       strcmp(option->choices, "no|yes") == 0) {
     number = value.bytes == 4;
   } else if (option->choices != NULL) {
-    if (!parse_choice(option->choices, value, &number)) return complain(message, bytes, option, value, SHEAF_E_RANGE);
-  } else if (option->offset == offsetof(sheaf_engine_options, concurrency) && sheaf__slice_equal(value, SHEAF_LITERAL("auto"))) {
+    if (!parse_choice(option->choices, value, &number))
+      return complain(message, bytes, option, value, SHEAF_E_RANGE);
+  } else if (option->offset == offsetof(sheaf_engine_options, concurrency) &&
+             sheaf__slice_equal(value, SHEAF_LITERAL("auto"))) {
     number = 0;
   } else {
     int32_t status = is_budget ? sheaf_json_nano(value, &parsed) : sheaf_json_int(value, &parsed);
-    if (status) return complain(message, bytes, option, value, status == SHEAF_E_RANGE ? SHEAF_E_RANGE : SHEAF_E_TYPE);
+    if (status)
+      return complain(message, bytes, option, value,
+                      status == SHEAF_E_RANGE ? SHEAF_E_RANGE : SHEAF_E_TYPE);
     number = (uint64_t)parsed;
-    if (parsed < 0 || number < option->min || number > option->max) return complain(message, bytes, option, value, SHEAF_E_RANGE);
+    if (parsed < 0 || number < option->min || number > option->max)
+      return complain(message, bytes, option, value, SHEAF_E_RANGE);
   }
   memcpy((char *)options + option->offset, &number, sizeof number);
   return SHEAF_OK;

@@ -30,7 +30,8 @@ static uint64_t group_of(const sheaf_endpoint *e) {
 static sheaf_slice base_of(const sheaf_endpoint *e, bool *needs_v1) {
   sheaf_slice base = e->base_url.bytes ? e->base_url : sheaf_slice_of(e->provider->base_url);
   while (base.bytes && base.data[base.bytes - 1] == '/') base.bytes--;
-  *needs_v1 = strcmp(e->provider->name, "openai") == 0 && origin_of(base).bytes == base.bytes && base.bytes > 0;
+  *needs_v1 = strcmp(e->provider->name, "openai") == 0 && origin_of(base).bytes == base.bytes &&
+              base.bytes > 0;
   return base;
 }
 
@@ -57,14 +58,16 @@ static void headers_make(sheaf__place *place, const sheaf_endpoint *e, char **to
 }
 
 static int32_t place_make(sheaf_engine *engine, sheaf__place *place, const sheaf_endpoint *e) {
-  if (e->provider == NULL || e->provider->build == NULL || e->provider->decode == NULL || e->header_count > 16)
+  if (e->provider == NULL || e->provider->build == NULL || e->provider->decode == NULL ||
+      e->header_count > 16)
     return SHEAF_E_MISUSE;
   bool needs_v1;
   sheaf_slice base = base_of(e, &needs_v1);
   sheaf_slice name = e->name.bytes ? e->name : sheaf_slice_of(e->provider->name);
-  size_t bytes = base.bytes + 3 + name.bytes + e->model.bytes + e->default_url.bytes + e->quota_group.bytes +
-                 e->key_header.bytes * 2 + e->query.bytes + 1;
-  for (uint32_t i = 0; i < e->header_count; i++) bytes += e->headers[i].name.bytes + e->headers[i].value.bytes;
+  size_t bytes = base.bytes + 3 + name.bytes + e->model.bytes + e->default_url.bytes +
+                 e->quota_group.bytes + e->key_header.bytes * 2 + e->query.bytes + 1;
+  for (uint32_t i = 0; i < e->header_count; i++)
+    bytes += e->headers[i].name.bytes + e->headers[i].value.bytes;
   uint32_t headers = e->provider->header_count + e->header_count;
   char *block = sheaf__alloc(&engine->allocator, bytes);
   if (block == NULL) return SHEAF_E_NOMEM;
@@ -93,8 +96,10 @@ static int32_t place_make(sheaf_engine *engine, sheaf__place *place, const sheaf
 
 int32_t sheaf__places_init(sheaf_engine *engine) {
   const sheaf_engine_options *o = &engine->options;
-  if (o->endpoint_count == 0 || o->endpoint_count > SHEAF__ENDPOINTS_MAX || o->endpoints == NULL) return SHEAF_E_MISUSE;
-  engine->places = sheaf__alloc_zero(&engine->allocator, o->endpoint_count * sizeof *engine->places);
+  if (o->endpoint_count == 0 || o->endpoint_count > SHEAF__ENDPOINTS_MAX || o->endpoints == NULL)
+    return SHEAF_E_MISUSE;
+  engine->places =
+      sheaf__alloc_zero(&engine->allocator, o->endpoint_count * sizeof *engine->places);
   if (engine->places == NULL) return SHEAF_E_NOMEM;
   engine->place_count = o->endpoint_count;
   for (uint32_t i = 0; i < o->endpoint_count; i++) {
@@ -107,7 +112,8 @@ int32_t sheaf__places_init(sheaf_engine *engine) {
 
 static void path_free(sheaf_engine *engine, sheaf__path *path) {
   const sheaf_allocator *a = &engine->allocator;
-  for (uint32_t i = 0; path->urls != NULL && i < engine->place_count; i++) sheaf__free(a, path->urls[i], path->url_bytes[i]);
+  for (uint32_t i = 0; path->urls != NULL && i < engine->place_count; i++)
+    sheaf__free(a, path->urls[i], path->url_bytes[i]);
   sheaf__free(a, path->urls, engine->place_count * sizeof *path->urls);
   sheaf__free(a, path->url_bytes, engine->place_count * sizeof *path->url_bytes);
   sheaf__free(a, path->text, path->bytes);
@@ -135,14 +141,15 @@ void sheaf__places_deinit(sheaf_engine *engine) {
 
 /* ---- Pools and seats ---- */
 
-static int32_t pool_find(sheaf_engine *engine, uint64_t key, const sheaf_provider *provider, uint32_t *pool) {
+static int32_t pool_find(sheaf_engine *engine, uint64_t key, const sheaf_provider *provider,
+                         uint32_t *pool) {
   for (uint32_t i = 0; i < engine->pool_count; i++)
     if (engine->pool_keys[i] == key) return *pool = i, SHEAF_OK;
-  int32_t status = sheaf__grow(&engine->allocator, &engine->pools, &engine->pool_capacity, engine->pool_count,
-                               sizeof *engine->pools, SHEAF__POOLS_MAX);
+  int32_t status = sheaf__grow(&engine->allocator, &engine->pools, &engine->pool_capacity,
+                               engine->pool_count, sizeof *engine->pools, SHEAF__POOLS_MAX);
   if (status) return status;
-  status = sheaf__grow(&engine->allocator, &engine->pool_keys, &engine->pool_key_capacity, engine->pool_count,
-                       sizeof *engine->pool_keys, SHEAF__POOLS_MAX);
+  status = sheaf__grow(&engine->allocator, &engine->pool_keys, &engine->pool_key_capacity,
+                       engine->pool_count, sizeof *engine->pool_keys, SHEAF__POOLS_MAX);
   if (status) return status;
   const sheaf_engine_options *o = &engine->options;
   sheaf__pool_options options = {.rpm = o->rpm,
@@ -164,16 +171,18 @@ static int32_t pool_find(sheaf_engine *engine, uint64_t key, const sheaf_provide
 
 static int32_t seat_find(sheaf_engine *engine, uint32_t place, uint32_t pool, uint32_t *seat) {
   for (uint32_t i = 0; i < engine->seat_count; i++)
-    if (engine->seats[i].place == place && engine->seats[i].pool == pool) return *seat = i, SHEAF_OK;
-  int32_t status = sheaf__grow(&engine->allocator, &engine->seats, &engine->seat_capacity, engine->seat_count,
-                               sizeof *engine->seats, SHEAF__SEATS_MAX);
+    if (engine->seats[i].place == place && engine->seats[i].pool == pool)
+      return *seat = i, SHEAF_OK;
+  int32_t status = sheaf__grow(&engine->allocator, &engine->seats, &engine->seat_capacity,
+                               engine->seat_count, sizeof *engine->seats, SHEAF__SEATS_MAX);
   if (status) return status;
   sheaf__seat *s = &engine->seats[engine->seat_count];
   const sheaf_engine_options *o = &engine->options;
   s->place = place;
   s->pool = pool;
   sheaf__concurrency_init(&s->concurrency, (uint32_t)o->concurrency,
-                          (uint32_t)(o->concurrency ? o->concurrency : o->max_concurrency), engine->now_ns);
+                          (uint32_t)(o->concurrency ? o->concurrency : o->max_concurrency),
+                          engine->now_ns);
   sheaf__breaker_init(&s->breaker, o->seed, ((uint64_t)pool << 32) | place, engine->now_ns);
   *seat = engine->seat_count++;
   return SHEAF_OK;
@@ -181,27 +190,30 @@ static int32_t seat_find(sheaf_engine *engine, uint32_t place, uint32_t pool, ui
 
 /* ---- Routes ---- */
 
-static bool place_serves(const sheaf__place *place, const sheaf_provider *provider, sheaf_slice wanted) {
+static bool place_serves(const sheaf__place *place, const sheaf_provider *provider,
+                         sheaf_slice wanted) {
   const sheaf_endpoint *o = &place->options;
   if (provider != NULL && o->provider != provider) return false;
   return wanted.bytes == 0 || sheaf__slice_equal(wanted, o->name) ||
          sheaf__slice_equal(wanted, sheaf_slice_of(o->provider->name));
 }
 
-static void refuse(sheaf_parse_error *error, int32_t status, const char *field, const char *message) {
+static void refuse(sheaf_parse_error *error, int32_t status, const char *field,
+                   const char *message) {
   if (error == NULL) return;
   *error = (sheaf_parse_error){.status = status, .field = field, .message = message};
 }
 
-static int32_t route_make(sheaf_engine *engine, sheaf__route *route, sheaf_slice wanted, sheaf_slice model,
-                          sheaf_parse_error *error) {
+static int32_t route_make(sheaf_engine *engine, sheaf__route *route, sheaf_slice wanted,
+                          sheaf_slice model, sheaf_parse_error *error) {
   const sheaf_engine_options *o = &engine->options;
   for (uint32_t i = 0; i < engine->place_count; i++) {
     const sheaf__place *place = &engine->places[i];
     if (!place_serves(place, route->provider, wanted)) continue;
     if (route->provider == NULL) route->provider = place->options.provider;
     const sheaf_provider *provider = route->provider;
-    uint64_t family = provider->quota_class ? provider->quota_class(provider, model) : sheaf__hash(model.data, model.bytes, 3);
+    uint64_t family = provider->quota_class ? provider->quota_class(provider, model)
+                                            : sheaf__hash(model.data, model.bytes, 3);
     uint32_t pool, seat;
     int32_t status = pool_find(engine, sheaf__mix64(place->group ^ family), provider, &pool);
     if (status == SHEAF_OK) status = seat_find(engine, i, pool, &seat);
@@ -209,11 +221,15 @@ static int32_t route_make(sheaf_engine *engine, sheaf__route *route, sheaf_slice
     route->seats[route->seat_count++] = (uint16_t)seat;
   }
   if (route->seat_count == 0)
-    return refuse(error, SHEAF_E_FIELD, "provider", "no endpoint of this name or provider is configured"), SHEAF_E_FIELD;
+    return refuse(error, SHEAF_E_FIELD, "provider",
+                  "no endpoint of this name or provider is configured"),
+           SHEAF_E_FIELD;
   const sheaf_price_table *prices = o->prices ? o->prices : sheaf_prices_builtin();
   route->price = sheaf_price_find(prices, sheaf_slice_of(route->provider->name), model);
   if (o->budget_usd_nano != SHEAF_NEVER && route->price == NULL)
-    return refuse(error, SHEAF_E_FIELD, "model", "no price is known for this model, so a budget cannot be kept: give one in a price file or drop budget_usd"),
+    return refuse(error, SHEAF_E_FIELD, "model",
+                  "no price is known for this model, so a budget cannot be kept: give one in a "
+                  "price file or drop budget_usd"),
            SHEAF_E_FIELD;
   route->model = sheaf__alloc(&engine->allocator, model.bytes ? model.bytes : 1);
   if (route->model == NULL) return SHEAF_E_NOMEM;
@@ -223,16 +239,18 @@ static int32_t route_make(sheaf_engine *engine, sheaf__route *route, sheaf_slice
   return SHEAF_OK;
 }
 
-int32_t sheaf__route_find(sheaf_engine *engine, const sheaf_request *request, uint32_t *found, sheaf_parse_error *error) {
+int32_t sheaf__route_find(sheaf_engine *engine, const sheaf_request *request, uint32_t *found,
+                          sheaf_parse_error *error) {
   sheaf_slice wanted = request->endpoint, model = request->model;
   uint64_t key = sheaf__hash(wanted.data, wanted.bytes, sheaf__hash(model.data, model.bytes, 5));
   if (engine->route_last < engine->route_count && engine->routes[engine->route_last].key == key)
     return *found = engine->route_last, SHEAF_OK;
   for (uint32_t i = 0; i < engine->route_count; i++)
     if (engine->routes[i].key == key) return *found = engine->route_last = i, SHEAF_OK;
-  int32_t status = sheaf__grow(&engine->allocator, &engine->routes, &engine->route_capacity, engine->route_count,
-                               sizeof *engine->routes, SHEAF__ROUTES_MAX);
-  if (status == SHEAF_E_LIMIT) refuse(error, status, "model", "more than 256 models in one run: split the input");
+  int32_t status = sheaf__grow(&engine->allocator, &engine->routes, &engine->route_capacity,
+                               engine->route_count, sizeof *engine->routes, SHEAF__ROUTES_MAX);
+  if (status == SHEAF_E_LIMIT)
+    refuse(error, status, "model", "more than 256 models in one run: split the input");
   if (status) return status;
   sheaf__route *route = &engine->routes[engine->route_count];
   memset(route, 0, sizeof *route);
@@ -252,12 +270,14 @@ static bool path_is(const sheaf__path *path, uint64_t hash, sheaf_slice text) {
 
 int32_t sheaf__path_find(sheaf_engine *engine, sheaf_slice text, uint32_t *found) {
   uint64_t hash = sheaf__hash(text.data, text.bytes, 7);
-  if (engine->path_last < engine->path_count && path_is(&engine->paths[engine->path_last], hash, text))
+  if (engine->path_last < engine->path_count &&
+      path_is(&engine->paths[engine->path_last], hash, text))
     return *found = engine->path_last, SHEAF_OK;
   for (uint32_t i = 0; i < engine->path_count; i++)
     if (path_is(&engine->paths[i], hash, text)) return *found = engine->path_last = i, SHEAF_OK;
   const sheaf_allocator *a = &engine->allocator;
-  int32_t status = sheaf__grow(a, &engine->paths, &engine->path_capacity, engine->path_count, sizeof *engine->paths, SHEAF__PATHS_MAX);
+  int32_t status = sheaf__grow(a, &engine->paths, &engine->path_capacity, engine->path_count,
+                               sizeof *engine->paths, SHEAF__PATHS_MAX);
   if (status) return status;
   sheaf__path path = {.hash = hash, .bytes = (uint32_t)(text.bytes ? text.bytes : 1)};
   path.text = sheaf__alloc_zero(a, path.bytes);

@@ -19,10 +19,12 @@ int32_t sheaf__records_cover(sheaf_engine *engine) {
   int64_t bound = engine->reserved_usd_nano;
   for (uint32_t i = 0; i < engine->fresh_count;) {
     uint32_t n = 1;
-    while (i + n < engine->fresh_count && engine->fresh[i + n] == engine->fresh[i] + n && n < SHEAF__RANGE_ROWS_MAX) n++;
+    while (i + n < engine->fresh_count && engine->fresh[i + n] == engine->fresh[i] + n &&
+           n < SHEAF__RANGE_ROWS_MAX)
+      n++;
     SHEAF_ASSERT(engine->record_count < engine->record_capacity);
-    engine->records[engine->record_count++] =
-        (sheaf_range){.first = engine->fresh[i], .last = engine->fresh[i] + n - 1, .cost_max_usd_nano = bound};
+    engine->records[engine->record_count++] = (sheaf_range){
+        .first = engine->fresh[i], .last = engine->fresh[i] + n - 1, .cost_max_usd_nano = bound};
     i += n;
   }
   engine->fresh_count = 0;
@@ -40,9 +42,11 @@ void sheaf__records_void(sheaf_engine *engine, const sheaf__row *row) {
   if (!engine->store_used || engine->store_failed || !(row->flags & SHEAF__ROW_RANGED)) return;
   if (row->billing >= SHEAF_BILLING_UNKNOWN || (row->flags & SHEAF__ROW_UNKNOWN_BEFORE)) return;
   if (sheaf__ring_reserve(&engine->actions, &engine->allocator, 2) ||
-      sheaf__grow(&engine->allocator, &engine->records, &engine->record_capacity, engine->record_count, sizeof(sheaf_range), UINT32_MAX))
+      sheaf__grow(&engine->allocator, &engine->records, &engine->record_capacity,
+                  engine->record_count, sizeof(sheaf_range), UINT32_MAX))
     return;
-  engine->records[engine->record_count] = (sheaf_range){.first = row->index, .last = row->index, .cost_max_usd_nano = SHEAF_ABSENT};
+  engine->records[engine->record_count] =
+      (sheaf_range){.first = row->index, .last = row->index, .cost_max_usd_nano = SHEAF_ABSENT};
   sheaf__action_entry *entry = sheaf__ring_push(&engine->actions);
   *entry = (sheaf__action_entry){.kind = SHEAF_ACTION_APPEND,
                                  .slot = SHEAF_RECORD_VOID,
@@ -53,12 +57,15 @@ void sheaf__records_void(sheaf_engine *engine, const sheaf__row *row) {
 
 /* ---- What earlier runs promised: sorted ranges that do not touch ---- */
 
-static uint32_t first_at_or_after(const sheaf__ranges *r, uint64_t index) { /* the first whose last >= index */
+static uint32_t first_at_or_after(const sheaf__ranges *r,
+                                  uint64_t index) { /* the first whose last >= index */
   uint32_t low = 0, high = r->count;
   while (low < high) {
     uint32_t mid = low + (high - low) / 2;
-    if (r->items[mid].last < index) low = mid + 1;
-    else high = mid;
+    if (r->items[mid].last < index)
+      low = mid + 1;
+    else
+      high = mid;
   }
   return low;
 }
@@ -76,7 +83,8 @@ int32_t sheaf__ranges_add(sheaf_engine *engine, sheaf__ranges *r, uint64_t first
     end++;
   }
   if (at == end) {
-    int32_t status = sheaf__grow(&engine->allocator, &r->items, &r->capacity, r->count, sizeof *r->items, UINT32_MAX);
+    int32_t status = sheaf__grow(&engine->allocator, &r->items, &r->capacity, r->count,
+                                 sizeof *r->items, UINT32_MAX);
     if (status) return status;
   }
   memmove(&r->items[at + 1], &r->items[end], (r->count - end) * sizeof *r->items);
@@ -98,7 +106,8 @@ static int32_t ranges_cut(sheaf_engine *engine, uint64_t index) {
   } else if (range->last == index) {
     range->last--;
   } else {
-    int32_t status = sheaf__grow(&engine->allocator, &r->items, &r->capacity, r->count, sizeof *r->items, UINT32_MAX);
+    int32_t status = sheaf__grow(&engine->allocator, &r->items, &r->capacity, r->count,
+                                 sizeof *r->items, UINT32_MAX);
     if (status) return status;
     range = &r->items[at];
     memmove(range + 1, range, (r->count - at) * sizeof *range);
@@ -124,9 +133,12 @@ int32_t sheaf_engine_on_scanned(sheaf_engine *engine, const sheaf_record *record
     if (status) return status;
     if (records[i].type != SHEAF_RECORD_RANGE && records[i].type != SHEAF_RECORD_VOID) continue;
     status = sheaf_range_read(records[i].payload, &range);
-    if (status || range.last < range.first || range.last - range.first >= SHEAF__RANGE_ROWS_MAX) return SHEAF_E_CORRUPT;
-    if (records[i].type == SHEAF_RECORD_RANGE) status = sheaf__ranges_add(engine, &engine->unknown, range.first, range.last);
-    for (uint64_t k = range.first; records[i].type == SHEAF_RECORD_VOID && status == SHEAF_OK && k <= range.last; k++)
+    if (status || range.last < range.first || range.last - range.first >= SHEAF__RANGE_ROWS_MAX)
+      return SHEAF_E_CORRUPT;
+    if (records[i].type == SHEAF_RECORD_RANGE)
+      status = sheaf__ranges_add(engine, &engine->unknown, range.first, range.last);
+    for (uint64_t k = range.first;
+         records[i].type == SHEAF_RECORD_VOID && status == SHEAF_OK && k <= range.last; k++)
       status = ranges_cut(engine, k);
     if (status) return status;
   }
@@ -155,6 +167,7 @@ void sheaf__records_deinit(sheaf_engine *engine) {
   sheaf__free(a, engine->fresh, engine->fresh_capacity * sizeof *engine->fresh);
   sheaf__free(a, engine->launched, engine->launched_capacity * sizeof *engine->launched);
   sheaf__free(a, engine->shown_records, engine->shown_capacity * sizeof *engine->shown_records);
-  sheaf__free(a, engine->shown_payloads, engine->shown_payload_capacity * sizeof *engine->shown_payloads);
+  sheaf__free(a, engine->shown_payloads,
+              engine->shown_payload_capacity * sizeof *engine->shown_payloads);
   sheaf__free(a, engine->unknown.items, engine->unknown.capacity * sizeof *engine->unknown.items);
 }

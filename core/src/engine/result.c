@@ -9,12 +9,15 @@ static sheaf_slice plain(sheaf_buf *buf, sheaf_slice inside) {
   return sheaf_buf_slice(buf);
 }
 
-static uint64_t since(uint64_t from, uint64_t to) { return to == SHEAF_NEVER ? SHEAF_NEVER : to - from; }
+static uint64_t since(uint64_t from, uint64_t to) {
+  return to == SHEAF_NEVER ? SHEAF_NEVER : to - from;
+}
 
-static void fill_from_call(sheaf_engine *engine, const sheaf__call *call, sheaf_result *r) {
+static void fill_from_call(const sheaf_engine *engine, const sheaf__call *call, sheaf_result *r,
+                           sheaf_buf *text) {
   const sheaf_decoded *d = &call->decoded;
   r->text_json = d->text_json;
-  r->text = plain(&engine->text, d->text_json);
+  r->text = plain(text, d->text_json);
   r->body = (sheaf_slice){call->body.data, call->body.bytes};
   r->request_id = d->request_id;
   r->model = d->model;
@@ -37,12 +40,14 @@ static int64_t whole_cost(const sheaf_engine *engine, const sheaf__row *row) {
   const sheaf__route *route = &engine->routes[row->route];
   int64_t spent = row->history ? row->history->spent_usd_nano : 0;
   const sheaf__call *call = row->call;
-  bool counted = call == NULL || call->decoded.error_class != SHEAF_CLASS_NONE; /* failed attempts are in the history */
+  bool counted = call == NULL || call->decoded.error_class !=
+                                     SHEAF_CLASS_NONE; /* failed attempts are in the history */
   if (counted) return spent;
   const sheaf_price *price = route->price;
   if (price == NULL && call->decoded.model.bytes)
-    price = sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
-                             sheaf_slice_of(route->provider->name), call->decoded.model);
+    price =
+        sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
+                         sheaf_slice_of(route->provider->name), call->decoded.model);
   int64_t last = price ? sheaf_price_cost(price, &call->decoded.usage) : SHEAF_ABSENT;
   return last == SHEAF_ABSENT ? SHEAF_ABSENT : sheaf__add_sat_i64(last, spent);
 }
@@ -51,18 +56,21 @@ static void result_init(sheaf_result *r) {
   memset(r, 0, sizeof *r);
   r->struct_bytes = sizeof *r;
   r->first_byte_ns = r->ttft_ns = r->server_ns = r->generation_ns = SHEAF_NEVER;
-  r->usage = (sheaf_usage){SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
+  r->usage =
+      (sheaf_usage){SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   r->cost_usd_nano = SHEAF_ABSENT;
 }
 
-void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row) {
-  sheaf_result *r = &engine->result;
+void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row, sheaf_result *r,
+                        sheaf_buf *text) {
   result_init(r);
-  if (row->call != NULL) fill_from_call(engine, row->call, r);
+  if (row->call != NULL) fill_from_call(engine, row->call, r, text);
   r->error_class = row->error_class;
   r->ok = row->error_class == SHEAF_CLASS_NONE;
-  if (row->message != NULL) r->error_message = sheaf_slice_of(row->message);
-  else if (!r->ok && r->error_message.bytes == 0) r->error_message = sheaf_slice_of(sheaf_class_name(row->error_class));
+  if (row->message != NULL)
+    r->error_message = sheaf_slice_of(row->message);
+  else if (!r->ok && r->error_message.bytes == 0)
+    r->error_message = sheaf_slice_of(sheaf_class_name(row->error_class));
   r->index = row->index;
   r->source_ref = row->source_ref;
   r->user = row->user;
@@ -80,7 +88,8 @@ void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row) {
   r->queue_ns = row->queue_us == UINT32_MAX ? r->total_ns : (uint64_t)row->queue_us * 1000;
   if (row->history != NULL) {
     r->history = row->history->attempts;
-    r->history_count = row->history->count < SHEAF_HISTORY_MAX ? row->history->count : SHEAF_HISTORY_MAX;
+    r->history_count =
+        row->history->count < SHEAF_HISTORY_MAX ? row->history->count : SHEAF_HISTORY_MAX;
     r->throttles = row->history->throttles;
   }
   if (row->route == UINT16_MAX) return;
@@ -92,10 +101,11 @@ void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row) {
 bool sheaf__valid(sheaf_engine *engine, sheaf__call *call) {
   sheaf__row *row = call->row;
   call->ended_ns = engine->now_ns;
-  sheaf__result_fill(engine, row);
-  engine->result.ok = true;
+  sheaf_result result; /* not the engine's own: a sink may still be asked to take that one */
+  sheaf__result_fill(engine, row, &result, &engine->checked_text);
+  result.ok = true;
   engine->inside = true;
-  int32_t status = engine->hooks.validate(engine->hooks.ctx, &engine->result);
+  int32_t status = engine->hooks.validate(engine->hooks.ctx, &result);
   engine->inside = false;
   return status == SHEAF_OK;
 }

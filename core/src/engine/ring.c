@@ -53,9 +53,11 @@ int32_t sheaf__grow(const sheaf_allocator *allocator, void *items_ptr, uint32_t 
   uint32_t wanted = wide < max ? (uint32_t)wide : max;
   void *items;
   memcpy(&items, items_ptr, sizeof items); /* the caller's pointer may be of any object type */
-  void *grown = sheaf__realloc(allocator, items, (size_t)*capacity * item_bytes, (size_t)wanted * item_bytes);
+  void *grown =
+      sheaf__realloc(allocator, items, (size_t)*capacity * item_bytes, (size_t)wanted * item_bytes);
   if (grown == NULL) return SHEAF_E_NOMEM;
-  memset((char *)grown + (size_t)*capacity * item_bytes, 0, (size_t)(wanted - *capacity) * item_bytes);
+  memset((char *)grown + (size_t)*capacity * item_bytes, 0,
+         (size_t)(wanted - *capacity) * item_bytes);
   memcpy(items_ptr, &grown, sizeof grown);
   *capacity = wanted;
   return SHEAF_OK;

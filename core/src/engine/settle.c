@@ -4,7 +4,8 @@
 
 /* ---- Completion and requeue: the only two ways out of a flight ---- */
 
-void sheaf__complete(sheaf_engine *engine, sheaf__row *row, uint32_t error_class, const char *message) {
+void sheaf__complete(sheaf_engine *engine, sheaf__row *row, uint32_t error_class,
+                     const char *message) {
   SHEAF_ASSERT(row->state != SHEAF__AT_DONE && row->state != SHEAF__AT_FREE);
   switch (row->state) {
     case SHEAF__AT_QUEUE:
@@ -20,7 +21,8 @@ void sheaf__complete(sheaf_engine *engine, sheaf__row *row, uint32_t error_class
   row->message = message;
   engine->rows_done++;
   bool refused_here = row->attempts == 0 && error_class == SHEAF_CLASS_INVALID_REQUEST;
-  if (row->attempts == 0 && !refused_here && !(row->flags & SHEAF__ROW_UNKNOWN_BEFORE)) row->flags |= SHEAF__ROW_UNSENT;
+  if (row->attempts == 0 && !refused_here && !(row->flags & SHEAF__ROW_UNKNOWN_BEFORE))
+    row->flags |= SHEAF__ROW_UNSENT;
   if ((row->flags & SHEAF__ROW_UNSENT) != 0) sheaf__records_void(engine, row);
   sheaf__tally_done(engine, row, error_class, !(row->flags & SHEAF__ROW_UNSENT));
   sheaf__event_push(engine, SHEAF_EVENT_RESULT, row, 0);
@@ -33,11 +35,14 @@ void sheaf__requeue(sheaf_engine *engine, sheaf__row *row, uint64_t wait_ns) {
   uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
   uint64_t ready = sheaf__add_sat(engine->now_ns, wait_ns);
   if (ready >= deadline) {
-    sheaf__complete(engine, row, SHEAF_CLASS_DEADLINE, "the next try would come after the deadline");
+    sheaf__complete(engine, row, SHEAF_CLASS_DEADLINE,
+                    "the next try would come after the deadline");
     return;
   }
-  if (row->state == SHEAF__AT_FLIGHT) engine->rows_flying--;
-  else engine->rows_waiting--;
+  if (row->state == SHEAF__AT_FLIGHT)
+    engine->rows_flying--;
+  else
+    engine->rows_waiting--;
   sheaf__heap_remove(&engine->timers, &row->timer);
   sheaf__route *route = &engine->routes[row->route];
   if (wait_ns) {
@@ -67,13 +72,15 @@ void sheaf__requeue(sheaf_engine *engine, sheaf__row *row, uint64_t wait_ns) {
 }
 
 /* Ends everything that waits (of one route, or of all). */
-void sheaf__end_waiting(sheaf_engine *engine, uint32_t error_class, const char *message, const sheaf__route *only) {
+void sheaf__end_waiting(sheaf_engine *engine, uint32_t error_class, const char *message,
+                        const sheaf__route *only) {
   for (uint32_t i = 0; i < engine->row_chunk_count; i++)
     for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
       sheaf__row *row = &engine->row_chunks[i][k];
       if (row->state != SHEAF__AT_QUEUE && row->state != SHEAF__AT_WAIT) continue;
       if (only != NULL && &engine->routes[row->route] != only) continue;
-      if (row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT; /* a resume may run it */
+      if (row->billing <= SHEAF_BILLING_REFUSED)
+        row->flags |= SHEAF__ROW_UNSENT; /* a resume may run it */
       sheaf__complete(engine, row, error_class, message);
     }
 }
@@ -90,13 +97,15 @@ void sheaf__timers_run(sheaf_engine *engine) {
     sheaf__row *row = (sheaf__row *)(void *)((char *)node - offsetof(sheaf__row, timer));
     uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
     if (deadline <= engine->now_ns) {
-      sheaf__complete(engine, row, SHEAF_CLASS_DEADLINE, "the deadline passed before it could be sent");
+      sheaf__complete(engine, row, SHEAF_CLASS_DEADLINE,
+                      "the deadline passed before it could be sent");
       continue;
     }
     uint64_t ask_again = 0;
     if (row->owes_milli) {
       uint32_t seat = engine->routes[row->route].seats[0];
-      ask_again = sheaf__pool_pay_retry(&engine->pools[engine->seats[seat].pool], row->owes_milli, engine->now_ns);
+      ask_again = sheaf__pool_pay_retry(&engine->pools[engine->seats[seat].pool], row->owes_milli,
+                                        engine->now_ns);
     }
     if (ask_again == 0) row->owes_milli = 0;
     sheaf__requeue(engine, row, ask_again > engine->now_ns ? ask_again - engine->now_ns : 0);
@@ -105,7 +114,9 @@ void sheaf__timers_run(sheaf_engine *engine) {
 
 /* ---- Reading a reply ---- */
 
-static sheaf_slice text_slice(const sheaf_buf *buf) { return (sheaf_slice){buf->data, buf->bytes}; }
+static sheaf_slice text_slice(const sheaf_buf *buf) {
+  return (sheaf_slice){buf->data, buf->bytes};
+}
 
 static const sheaf_provider *provider_of(const sheaf_engine *engine, const sheaf__call *call) {
   return engine->routes[call->row ? call->row->route : call->flight->route].provider;
@@ -128,7 +139,8 @@ static bool contains(sheaf_slice text, const char *part) {
   return false;
 }
 
-static void fail(sheaf_decoded *d, uint32_t error_class, uint32_t billing, bool retryable, sheaf_slice message) {
+static void fail(sheaf_decoded *d, uint32_t error_class, uint32_t billing, bool retryable,
+                 sheaf_slice message) {
   d->error_class = error_class;
   d->billing = billing;
   d->retryable = retryable;
@@ -142,20 +154,23 @@ static void read_stream_end(sheaf_engine *engine, sheaf__call *call, sheaf_decod
   d->text_json = text_slice(&s->stream.text);
   if (d->request_id.bytes == 0) {
     d->request_id = sheaf_header_find(text_slice(&call->headers), "x-request-id");
-    if (d->request_id.bytes == 0) d->request_id = sheaf_header_find(text_slice(&call->headers), "request-id");
+    if (d->request_id.bytes == 0)
+      d->request_id = sheaf_header_find(text_slice(&call->headers), "request-id");
   }
   if (d->error_class != SHEAF_CLASS_NONE) return;
   d->billing = SHEAF_BILLING_BILLED;
   if (s->failure)
-    fail(d, s->failure == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,
-         SHEAF_LITERAL("the stream could not be read"));
+    fail(d, s->failure == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE,
+         SHEAF_BILLING_BILLED, true, SHEAF_LITERAL("the stream could not be read"));
   else if (!s->stream.terminal && !s->stream.finished)
-    fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, true, SHEAF_LITERAL("the stream ended before its end marker"));
+    fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, true,
+         SHEAF_LITERAL("the stream ended before its end marker"));
 }
 
 static void read_task(const sheaf__call *call, sheaf_decoded *d) {
   sheaf_decoded_init(d);
-  sheaf_reply reply = {.struct_bytes = sizeof reply, .http_status = call->http_status ? call->http_status : 200};
+  sheaf_reply reply = {.struct_bytes = sizeof reply,
+                       .http_status = call->http_status ? call->http_status : 200};
   if (reply.http_status >= 200 && reply.http_status < 300) {
     d->billing = SHEAF_BILLING_BILLED;
     d->usage = call->end.usage;
@@ -179,14 +194,19 @@ static void read_reply(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d
   }
   const sheaf_provider *provider = provider_of(engine, call);
   int32_t status = SHEAF_OK;
-  if (good && call->row == NULL) d->billing = SHEAF_BILLING_BILLED; /* a flight's reply: its lane reads it */
-  else if (good) status = provider->decode(provider, &reply, &call->scratch, d);
-  else if (provider->classify != NULL) status = provider->classify(provider, &reply, &call->scratch, d);
-  else sheaf_classify_common(&reply, &call->scratch, d);
+  if (good && call->row == NULL)
+    d->billing = SHEAF_BILLING_BILLED; /* a flight's reply: its lane reads it */
+  else if (good)
+    status = provider->decode(provider, &reply, &call->scratch, d);
+  else if (provider->classify != NULL)
+    status = provider->classify(provider, &reply, &call->scratch, d);
+  else
+    sheaf_classify_common(&reply, &call->scratch, d);
   if (status == SHEAF_OK) status = call->scratch.status;
   if (status)
     fail(d, status == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE,
-         good ? SHEAF_BILLING_BILLED : SHEAF_BILLING_REFUSED, true, SHEAF_LITERAL("the reply could not be read"));
+         good ? SHEAF_BILLING_BILLED : SHEAF_BILLING_REFUSED, true,
+         SHEAF_LITERAL("the reply could not be read"));
 }
 
 /* An end without a whole reply (algorithms.md 7: unknown = bytes were handed over and no status came, or a 2xx broke off). */
@@ -199,15 +219,29 @@ static void read_failure(sheaf_engine *engine, sheaf__call *call, sheaf_decoded 
   }
   sheaf_decoded_init(d);
   switch (call->end.end) {
-    case SHEAF_END_NOT_SENT: fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_NOT_SENT, call->end.retryable, message); break;
-    case SHEAF_END_BROKEN: fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, call->end.retryable, message); break;
-    case SHEAF_END_TIMEOUT: fail(d, SHEAF_CLASS_TIMEOUT, SHEAF_BILLING_UNKNOWN, true, message); break;
-    case SHEAF_END_TOO_LARGE: fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, false, message); break;
-    case SHEAF_END_CANCELLED:
-      fail(d, SHEAF_CLASS_CANCELLED, call->ticket == SHEAF_NEVER ? SHEAF_BILLING_NOT_SENT : SHEAF_BILLING_UNKNOWN, false, message);
+    case SHEAF_END_NOT_SENT:
+      fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_NOT_SENT, call->end.retryable, message);
       break;
-    case SHEAF_END_REFUSED: fail(d, SHEAF_CLASS_INVALID_REQUEST, SHEAF_BILLING_NOT_SENT, false, message); break;
-    default: fail(d, SHEAF_CLASS_INTERNAL, SHEAF_BILLING_UNKNOWN, false, SHEAF_LITERAL("the transport reported no known end"));
+    case SHEAF_END_BROKEN:
+      fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, call->end.retryable, message);
+      break;
+    case SHEAF_END_TIMEOUT:
+      fail(d, SHEAF_CLASS_TIMEOUT, SHEAF_BILLING_UNKNOWN, true, message);
+      break;
+    case SHEAF_END_TOO_LARGE:
+      fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, false, message);
+      break;
+    case SHEAF_END_CANCELLED:
+      fail(d, SHEAF_CLASS_CANCELLED,
+           call->ticket == SHEAF_NEVER ? SHEAF_BILLING_NOT_SENT : SHEAF_BILLING_UNKNOWN, false,
+           message);
+      break;
+    case SHEAF_END_REFUSED:
+      fail(d, SHEAF_CLASS_INVALID_REQUEST, SHEAF_BILLING_NOT_SENT, false, message);
+      break;
+    default:
+      fail(d, SHEAF_CLASS_INTERNAL, SHEAF_BILLING_UNKNOWN, false,
+           SHEAF_LITERAL("the transport reported no known end"));
   }
 }
 
@@ -225,10 +259,14 @@ static void on_head(sheaf_engine *engine, sheaf__call *call) {
     count = provider->read_limits(provider, &reply, limits);
   }
   bool good = call->http_status >= 200 && call->http_status < 300;
-  sheaf__pool_on_head(&engine->pools[seat->pool], &call->cost, call->exchange.id, good, limits, count, engine->now_ns);
+  sheaf__pool *pool = &engine->pools[seat->pool];
+  bool probing = pool->probing;
+  sheaf__pool_on_head(pool, &call->cost, call->exchange.id, good, limits, count, engine->now_ns);
+  if (probing && !pool->probing) engine->launch_due = true; /* the rest follow */
   if (!good || !call->exchange.stream || provider->event == NULL || call->row == NULL) return;
   sheaf_slice type = sheaf_header_find(text_slice(&call->headers), "content-type");
-  bool plain = contains(type, "application/json"); /* a server that ignored `stream`: read as one reply */
+  bool plain =
+      contains(type, "application/json"); /* a server that ignored `stream`: read as one reply */
   if (!plain) sheaf__stream_begin(engine, call);
 }
 
@@ -249,7 +287,8 @@ static void stop_key(sheaf_engine *engine, sheaf__call *call, uint32_t error_cla
   engine->stop_class = error_class;
   for (uint32_t i = 0; i < engine->seat_count; i++) {
     const sheaf__place *other = &engine->places[engine->seats[i].place];
-    if (engine->seats[i].place == place || (credential && other->options.credential_id == credential))
+    if (engine->seats[i].place == place ||
+        (credential && other->options.credential_id == credential))
       engine->pools[engine->seats[i].pool].stopped = true;
   }
   if (news) sheaf__notice(engine, SHEAF_NOTICE_KEY_STOPPED, place, error_class);
@@ -271,17 +310,22 @@ static void steer(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *
   sheaf__concurrency_on_end(&seat->concurrency, clean, call->started_ns, now);
   if (sheaf__breaker_on_end(&seat->breaker, call->exchange.id, breaker_outcome(d), now)) {
     bool open = seat->breaker.state == SHEAF__BREAKER_OPEN;
-    if (seat->breaker.state == SHEAF__BREAKER_CLOSED) sheaf__concurrency_restart(&seat->concurrency, now);
+    if (seat->breaker.state == SHEAF__BREAKER_CLOSED)
+      sheaf__concurrency_restart(&seat->concurrency, now);
     if (seat->breaker.state != SHEAF__BREAKER_HALF_OPEN)
-      sheaf__notice(engine, open ? SHEAF_NOTICE_BREAKER_OPEN : SHEAF_NOTICE_BREAKER_CLOSED, seat->place,
-                    open ? seat->breaker.open_until_ns - now : 0);
+      sheaf__notice(engine, open ? SHEAF_NOTICE_BREAKER_OPEN : SHEAF_NOTICE_BREAKER_CLOSED,
+                    seat->place, open ? seat->breaker.open_until_ns - now : 0);
   }
   bool about_rate = d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope != SHEAF_SCOPE_CONCURRENCY;
-  bool about_load = d->error_class == SHEAF_CLASS_OVERLOADED ||
-                    (d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope == SHEAF_SCOPE_CONCURRENCY);
+  bool about_load =
+      d->error_class == SHEAF_CLASS_OVERLOADED ||
+      (d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope == SHEAF_SCOPE_CONCURRENCY);
   if (about_rate || d->error_class == SHEAF_CLASS_OVERLOADED) {
-    uint64_t until = sheaf__pool_on_refusal(pool, d->retry_after_ns, about_rate, row ? row->index : call->flight->id, row ? row->attempts : 0, now);
-    if (until > now + 5 * SHEAF__SECOND) sheaf__notice(engine, SHEAF_NOTICE_PAUSED, seat->place, until - now);
+    uint64_t until =
+        sheaf__pool_on_refusal(pool, d->retry_after_ns, about_rate,
+                               row ? row->index : call->flight->id, row ? row->attempts : 0, now);
+    if (until > now + 5 * SHEAF__SECOND)
+      sheaf__notice(engine, SHEAF_NOTICE_PAUSED, seat->place, until - now);
   }
   if (about_load) sheaf__concurrency_cut(&seat->concurrency, now);
   switch (d->error_class) {
@@ -291,13 +335,15 @@ static void steer(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *
     case SHEAF_CLASS_TIMEOUT:
     case SHEAF_CLASS_NETWORK:
     case SHEAF_CLASS_INVALID_RESPONSE: break;
-    default: sheaf__pool_earn(pool, 200, now); /* completions without a retry pay for those with one */
+    default:
+      sheaf__pool_earn(pool, 200, now); /* completions without a retry pay for those with one */
   }
 }
 
 /* ---- Retry or complete ---- */
 
-static int32_t keep_history(sheaf_engine *engine, sheaf__row *row, const sheaf__call *call, const sheaf_decoded *d, int64_t cost) {
+static int32_t keep_history(sheaf_engine *engine, sheaf__row *row, const sheaf__call *call,
+                            const sheaf_decoded *d, int64_t cost) {
   if (row->history == NULL) {
     row->history = sheaf__alloc_zero(&engine->allocator, sizeof *row->history);
     if (row->history == NULL) return SHEAF_E_NOMEM;
@@ -313,7 +359,8 @@ static int32_t keep_history(sheaf_engine *engine, sheaf__row *row, const sheaf__
                                     .started_ns = call->started_ns - row->item.enqueued_ns,
                                     .took_ns = engine->now_ns - call->started_ns};
   h->count++;
-  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED) h->throttles++;
+  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED)
+    h->throttles++;
   if (cost != SHEAF_ABSENT) h->spent_usd_nano = sheaf__add_sat_i64(h->spent_usd_nano, cost);
   return SHEAF_OK;
 }
@@ -324,7 +371,8 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
   sheaf__next end = {.next = SHEAF__NEXT_COMPLETE, .error_class = d->error_class};
   if (row->flags & SHEAF__ROW_CANCEL) end.error_class = SHEAF_CLASS_CANCELLED;
   if (engine->draining || (row->flags & SHEAF__ROW_CANCEL)) return end;
-  if (d->error_class == SHEAF_CLASS_RATE_LIMIT && sheaf__pool_too_large(pool, &call->cost)) return end;
+  if (d->error_class == SHEAF_CLASS_RATE_LIMIT && sheaf__pool_too_large(pool, &call->cost))
+    return end;
   if (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA) {
     /* Another key may serve the row; the one that was refused sends no more. */
     if (!route_is_stopped(engine, &engine->routes[row->route])) end.next = SHEAF__NEXT_RETRY;
@@ -337,7 +385,8 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
     return end;
   }
   /* A refusal pauses the pool; the row waits in the queue, where another pool may take it. */
-  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED) next.wait_ns = 0;
+  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED)
+    next.wait_ns = 0;
   if (next.next == SHEAF__NEXT_RETRY && next.budget_milli) {
     uint64_t until = sheaf__pool_pay_retry(pool, next.budget_milli, engine->now_ns);
     if (until > engine->now_ns) {
@@ -348,26 +397,60 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
   return next;
 }
 
+/* A start that was decided but never handed out: as if it had not been decided. The row ends, nothing was sent. */
+static void end_unsent(sheaf_engine *engine, sheaf__call *call) {
+  sheaf__row *row = call->row;
+  sheaf__seat *seat = &engine->seats[call->seat];
+  sheaf__pool *pool = &engine->pools[seat->pool];
+  sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
+  sheaf__pool_settle(pool, &call->cost, SHEAF_BILLING_NOT_SENT, NULL, 0, engine->now_ns);
+  sheaf__concurrency_on_end(&seat->concurrency, false, call->started_ns, engine->now_ns);
+  sheaf__breaker_on_end(&seat->breaker, call->exchange.id, -1, engine->now_ns);
+  engine->reserved_usd_nano -= call->reserved_usd_nano;
+  call->out = false;
+  engine->calls_out--;
+  engine->routes[row->route].blocked_until_ns = 0;
+  const char *message = call->end.message.data; /* a literal */
+  uint32_t end = call->end.end;
+  uint32_t error_class = end == SHEAF_END_CANCELLED ? SHEAF_CLASS_CANCELLED
+                         : end == SHEAF_END_TIMEOUT ? SHEAF_CLASS_DEADLINE
+                                                    : SHEAF_CLASS_STORE;
+  row->attempts--;
+  if (row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT;
+  sheaf__call_release(engine, call);
+  sheaf__complete(engine, row, error_class, message);
+}
+
 static void end_call(sheaf_engine *engine, sheaf__call *call) {
   sheaf__row *row = call->row;
   sheaf__seat *seat = &engine->seats[call->seat];
   sheaf__pool *pool = &engine->pools[seat->pool];
   sheaf_decoded *d = &call->decoded;
+  if (!call->handed_out) {
+    end_unsent(engine, call);
+    return;
+  }
   call->ended_ns = engine->now_ns;
   if (call->http_status == 0) call->http_status = call->end.http_status;
   if (call->over_limit) call->end.end = SHEAF_END_TOO_LARGE;
-  if (call->end.end == SHEAF_END_OK) read_reply(engine, call, d);
-  else read_failure(engine, call, d);
-  if (d->error_class == SHEAF_CLASS_NONE && engine->hooks.validate != NULL && !sheaf__valid(engine, call))
-    fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true, SHEAF_LITERAL("the validate hook refused the result"));
+  if (call->end.end == SHEAF_END_OK)
+    read_reply(engine, call, d);
+  else
+    read_failure(engine, call, d);
+  if (d->error_class == SHEAF_CLASS_NONE && engine->hooks.validate != NULL &&
+      !sheaf__valid(engine, call))
+    fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,
+         SHEAF_LITERAL("the validate hook refused the result"));
 
-  if (!call->head_seen) sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
+  if (!call->head_seen)
+    sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
   sheaf__pool_settle(pool, &call->cost, d->billing, &d->usage, row->body_bytes, engine->now_ns);
   int64_t cost = sheaf__tally_attempt(engine, row, call);
   call->out = false;
   engine->calls_out--;
   steer(engine, call, d);
-  if (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA) stop_key(engine, call, d->error_class);
+  if (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA)
+    stop_key(engine, call, d->error_class);
   if (d->billing > row->billing) row->billing = (uint8_t)d->billing;
   engine->routes[row->route].blocked_until_ns = 0;
   engine->launch_due = true;
@@ -377,7 +460,10 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   }
   if (keep_history(engine, row, call, d, cost) || d->error_class == SHEAF_CLASS_NONE) {
     /* Without memory for its history a failed attempt ends the row: honest, and nothing is lost. */
-    sheaf__complete(engine, row, row->flags & SHEAF__ROW_CANCEL && d->error_class ? SHEAF_CLASS_CANCELLED : d->error_class, NULL);
+    sheaf__complete(
+        engine, row,
+        row->flags & SHEAF__ROW_CANCEL && d->error_class ? SHEAF_CLASS_CANCELLED : d->error_class,
+        NULL);
     return;
   }
   sheaf__next next = decide(engine, call, d);
@@ -405,9 +491,12 @@ static void end_flight_call(sheaf_engine *engine, sheaf__call *call) {
   sheaf_decoded *d = &call->decoded;
   call->ended_ns = engine->now_ns;
   if (call->over_limit) call->end.end = SHEAF_END_TOO_LARGE;
-  if (call->end.end == SHEAF_END_OK) read_reply(engine, call, d);
-  else read_failure(engine, call, d);
-  if (!call->head_seen) sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
+  if (call->end.end == SHEAF_END_OK)
+    read_reply(engine, call, d);
+  else
+    read_failure(engine, call, d);
+  if (!call->head_seen)
+    sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
   sheaf__pool_settle(pool, &call->cost, d->billing, &d->usage, 0, engine->now_ns);
   call->out = false;
   engine->calls_out--;
@@ -420,7 +509,9 @@ static void end_flight_call(sheaf_engine *engine, sheaf__call *call) {
 void sheaf__stopped_routes(sheaf_engine *engine) {
   for (uint32_t i = 0; engine->stop_class && i < engine->route_count; i++)
     if (engine->routes[i].queue.count && route_is_stopped(engine, &engine->routes[i]))
-      sheaf__end_waiting(engine, engine->stop_class, "the key was refused; what was not sent can be resumed", &engine->routes[i]);
+      sheaf__end_waiting(engine, engine->stop_class,
+                         "the key was refused; what was not sent can be resumed",
+                         &engine->routes[i]);
 }
 
 /* ---- The step's first half ---- */
@@ -451,10 +542,11 @@ int32_t sheaf__settle(sheaf_engine *engine) {
       continue;
     }
     if (!call->has_end) continue;
-    if (call->flight != NULL) end_flight_call(engine, call);
-    else end_call(engine, call);
+    if (call->flight != NULL)
+      end_flight_call(engine, call);
+    else
+      end_call(engine, call);
   }
   engine->recorded_count = kept;
-  if (engine->stop_class) sheaf__stopped_routes(engine);
   return SHEAF_OK;
 }

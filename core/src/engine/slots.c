@@ -1,26 +1,30 @@
 /* slots.c: rows and calls come from pools that grow to the window and stay: in steady state nothing is allocated. */
 #include "engine/engine_int.h"
 
-_Static_assert(sizeof(sheaf__row) <= 200, "a queued request costs at most 200 bytes besides its text");
+_Static_assert(sizeof(sheaf__row) <= 200,
+               "a queued request costs at most 200 bytes besides its text");
 
 static int32_t make_rows(sheaf_engine *engine) {
   const sheaf_allocator *a = &engine->allocator;
   uint32_t total = engine->rows_made + SHEAF__CHUNK;
-  int32_t status = sheaf__grow(a, &engine->row_chunks, &engine->row_chunk_capacity, engine->row_chunk_count,
-                               sizeof(sheaf__row *), 1u << 20);
+  int32_t status = sheaf__grow(a, &engine->row_chunks, &engine->row_chunk_capacity,
+                               engine->row_chunk_count, sizeof(sheaf__row *), 1u << 20);
   if (status) return status;
   /* Everything a row will ever be pushed into has room before the row exists, so that no push can fail. */
   status = sheaf__heap_reserve(&engine->timers, a, total);
   if (status) return status;
   /* A row has at most one result, one discard and one delta untaken. */
-  status = sheaf__ring_reserve(&engine->events, a, total * 3 + SHEAF__NOTICES_MAX - engine->events.count);
+  status = sheaf__ring_reserve(&engine->events, a,
+                               total * 3 + SHEAF__NOTICES_MAX - engine->events.count);
   if (status) return status;
-  status = sheaf__grow(a, &engine->rows_free, &engine->rows_free_capacity, total - 1, sizeof(sheaf__row *), UINT32_MAX);
+  status = sheaf__grow(a, &engine->rows_free, &engine->rows_free_capacity, total - 1,
+                       sizeof(sheaf__row *), UINT32_MAX);
   if (status) return status;
   sheaf__row *chunk = sheaf__alloc_zero(a, SHEAF__CHUNK * sizeof *chunk);
   if (chunk == NULL) return SHEAF_E_NOMEM;
   engine->row_chunks[engine->row_chunk_count++] = chunk;
-  for (uint32_t i = SHEAF__CHUNK; i-- > 0;) engine->rows_free[engine->rows_free_count++] = &chunk[i];
+  for (uint32_t i = SHEAF__CHUNK; i-- > 0;)
+    engine->rows_free[engine->rows_free_count++] = &chunk[i];
   engine->rows_made = total;
   return SHEAF_OK;
 }
@@ -38,7 +42,8 @@ int32_t sheaf__row_take(sheaf_engine *engine, sheaf__row **row) {
 void sheaf__restamp(sheaf_engine *engine, sheaf__row *row) {
   if (row->state == SHEAF__AT_FREE) return;
   row->item.enqueued_ns = engine->now_ns;
-  row->item.node.key = sheaf__add_sat(row->item.node.key, engine->now_ns); /* all move alike: heaps stay heaps */
+  row->item.node.key =
+      sheaf__add_sat(row->item.node.key, engine->now_ns); /* all move alike: heaps stay heaps */
   row->timer.key = sheaf__add_sat(row->timer.key, engine->now_ns);
   row->deadline_ns = sheaf__add_sat(row->deadline_ns, engine->now_ns);
 }
@@ -73,11 +78,14 @@ static void call_free(sheaf_engine *engine, sheaf__call *call) {
 static int32_t make_call(sheaf_engine *engine) {
   const sheaf_allocator *a = &engine->allocator;
   uint32_t count = engine->call_count;
-  int32_t status = sheaf__grow(a, &engine->calls, &engine->call_capacity, count, sizeof(sheaf__call *), SHEAF__CALLS_MAX);
+  int32_t status = sheaf__grow(a, &engine->calls, &engine->call_capacity, count,
+                               sizeof(sheaf__call *), SHEAF__CALLS_MAX);
   if (status == SHEAF_OK)
-    status = sheaf__grow(a, &engine->calls_free, &engine->calls_free_capacity, count, sizeof(uint32_t), SHEAF__CALLS_MAX);
+    status = sheaf__grow(a, &engine->calls_free, &engine->calls_free_capacity, count,
+                         sizeof(uint32_t), SHEAF__CALLS_MAX);
   if (status == SHEAF_OK)
-    status = sheaf__grow(a, &engine->recorded, &engine->recorded_capacity, count, sizeof(uint64_t), SHEAF__CALLS_MAX);
+    status = sheaf__grow(a, &engine->recorded, &engine->recorded_capacity, count, sizeof(uint64_t),
+                         SHEAF__CALLS_MAX);
   if (status) return status;
   sheaf__call *call = sheaf__alloc_zero(a, sizeof *call);
   if (call == NULL) return SHEAF_E_NOMEM;

@@ -50,8 +50,10 @@ static void scaled(sheaf_buf *out, const char *name, uint64_t number, uint64_t s
 
 static void money(sheaf_buf *out, const char *name, int64_t nano) {
   key(out, name);
-  if (nano == SHEAF_ABSENT) sheaf_buf_append_text(out, "null");
-  else decimal(out, (uint64_t)(nano < 0 ? 0 : nano), 1000000000);
+  if (nano == SHEAF_ABSENT)
+    sheaf_buf_append_text(out, "null");
+  else
+    decimal(out, (uint64_t)(nano < 0 ? 0 : nano), 1000000000);
 }
 
 static void quantiles(sheaf_buf *out, const char *name, const sheaf_quantiles *q) {
@@ -79,7 +81,9 @@ static void classes(sheaf_buf *out, const char *name, const uint64_t *counts) {
   sheaf_buf_append_text(out, "}");
 }
 
-static uint64_t wall_ns(const sheaf_stats *s) { return s->now_ns > s->started_ns ? s->now_ns - s->started_ns : 0; }
+static uint64_t wall_ns(const sheaf_stats *s) {
+  return s->now_ns > s->started_ns ? s->now_ns - s->started_ns : 0;
+}
 
 /* Items a second over the whole run, in 1/1000. */
 static uint64_t mean_rate_milli(const sheaf_stats *s) {
@@ -122,7 +126,8 @@ int32_t sheaf_stats_json(const sheaf_stats *s, sheaf_buf *out) {
   scaled(out, "concurrency_limit", s->limit_milli, 1000);
   count(out, "concurrency_max", s->in_flight_max);
   scaled(out, "concurrency_mean", s->in_flight_mean_milli, 1000);
-  scaled(out, "speed_up", wall ? sheaf__mul_sat(s->latency_sum_ns / 1000, 1000) / (wall / 1000 + 1) : 0, 1000);
+  scaled(out, "speed_up",
+         wall ? sheaf__mul_sat(s->latency_sum_ns / 1000, 1000) / (wall / 1000 + 1) : 0, 1000);
   quantiles(out, "queue_ms", &s->queue);
   quantiles(out, "ttft_ms", &s->ttft);
   quantiles(out, "latency_ms", &s->latency);
@@ -146,7 +151,8 @@ static void family(sheaf_buf *out, const char *name, const char *type, const cha
   sheaf_buf_append_text(out, "\n");
 }
 
-static void sample(sheaf_buf *out, const char *name, const char *suffix, const char *label, const char *value, uint64_t number, uint64_t scale) {
+static void sample(sheaf_buf *out, const char *name, const char *suffix, const char *label,
+                   const char *value, uint64_t number, uint64_t scale) {
   sheaf_buf_append_text(out, "sheaf_");
   sheaf_buf_append_text(out, name);
   sheaf_buf_append_text(out, suffix);
@@ -162,12 +168,14 @@ static void sample(sheaf_buf *out, const char *name, const char *suffix, const c
   sheaf_buf_append_text(out, "\n");
 }
 
-static void counter(sheaf_buf *out, const char *name, const char *help, uint64_t number, uint64_t scale) {
+static void counter(sheaf_buf *out, const char *name, const char *help, uint64_t number,
+                    uint64_t scale) {
   family(out, name, "counter", help);
   sample(out, name, "_total", NULL, NULL, number, scale);
 }
 
-static void gauge(sheaf_buf *out, const char *name, const char *help, uint64_t number, uint64_t scale) {
+static void gauge(sheaf_buf *out, const char *name, const char *help, uint64_t number,
+                  uint64_t scale) {
   family(out, name, "gauge", help);
   sample(out, name, "", NULL, NULL, number, scale);
 }
@@ -189,13 +197,17 @@ int32_t sheaf_stats_openmetrics(const sheaf_stats *s, sheaf_buf *out) {
   sample(out, "requests", "_total", "outcome", "not_attempted", s->not_attempted, 1);
   family(out, "failures", "counter", "Failed requests by error class.");
   for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++)
-    if (s->failed_by_class[i]) sample(out, "failures", "_total", "class", sheaf_class_name(i), s->failed_by_class[i], 1);
+    if (s->failed_by_class[i])
+      sample(out, "failures", "_total", "class", sheaf_class_name(i), s->failed_by_class[i], 1);
   family(out, "attempt_errors", "counter", "Attempts that failed, by error class.");
   for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++)
-    if (s->attempt_errors_by_class[i]) sample(out, "attempt_errors", "_total", "class", sheaf_class_name(i), s->attempt_errors_by_class[i], 1);
+    if (s->attempt_errors_by_class[i])
+      sample(out, "attempt_errors", "_total", "class", sheaf_class_name(i),
+             s->attempt_errors_by_class[i], 1);
   counter(out, "attempts", "Exchanges started.", s->attempts, 1);
   counter(out, "retries", "Attempts after the first.", s->retries, 1);
-  counter(out, "unknown_outcomes", "Attempts that may have been billed without a reply.", s->unknown_outcomes, 1);
+  counter(out, "unknown_outcomes", "Attempts that may have been billed without a reply.",
+          s->unknown_outcomes, 1);
   counter(out, "unknown_resent", "Of those, sent again.", s->unknown_resent, 1);
   family(out, "tokens", "counter", "Tokens as the providers reported them.");
   sample(out, "tokens", "_total", "kind", "input", s->input_tokens, 1);
@@ -203,7 +215,8 @@ int32_t sheaf_stats_openmetrics(const sheaf_stats *s, sheaf_buf *out) {
   sample(out, "tokens", "_total", "kind", "cached", s->cached_tokens, 1);
   sample(out, "tokens", "_total", "kind", "reasoning", s->reasoning_tokens, 1);
   if (s->cost_usd_nano != SHEAF_ABSENT)
-    counter(out, "cost_usd", "Known spend in US dollars.", (uint64_t)(s->cost_usd_nano < 0 ? 0 : s->cost_usd_nano), 1000000000);
+    counter(out, "cost_usd", "Known spend in US dollars.",
+            (uint64_t)(s->cost_usd_nano < 0 ? 0 : s->cost_usd_nano), 1000000000);
   gauge(out, "in_flight", "Exchanges under way.", s->in_flight, 1);
   gauge(out, "queued", "Requests that wait.", s->queued + s->waiting_retry, 1);
   gauge(out, "concurrency_limit", "Concurrency allowed now.", s->limit_milli, 1000);
@@ -220,7 +233,8 @@ uint64_t sheaf_stats_eta_ns(const sheaf_stats *s, uint64_t remaining) {
   if (remaining == 0) return 0;
   uint64_t rate = s->rate_milli;
   /* Concurrency that still grows finishes more than the last seconds did: by Little's law, limit / mean latency is where it is going. */
-  if (s->latency.count >= 8 && s->latency.mean_ns && s->limited_by == SHEAF_LIMITED_BY_CONCURRENCY) {
+  if (s->latency.count >= 8 && s->latency.mean_ns &&
+      s->limited_by == SHEAF_LIMITED_BY_CONCURRENCY) {
     uint64_t going = sheaf__mul_sat(s->limit_milli, SHEAF__SECOND) / s->latency.mean_ns;
     rate = rate ? (rate + sheaf__min_u64(going, rate * 4)) / 2 : going;
   }
@@ -228,7 +242,8 @@ uint64_t sheaf_stats_eta_ns(const sheaf_stats *s, uint64_t remaining) {
   uint64_t eta = sheaf__mul_sat(remaining, SHEAF__SECOND) / rate;
   eta = eta > SHEAF_NEVER / 1000 ? SHEAF_NEVER : eta * 1000;
   /* The last ones are as slow as the slowest: half of the 99th centile is what a window's tail takes on average. */
-  if (s->latency.count && remaining > s->in_flight) eta = sheaf__add_sat(eta, s->latency.p99_ns / 2);
+  if (s->latency.count && remaining > s->in_flight)
+    eta = sheaf__add_sat(eta, s->latency.p99_ns / 2);
   if (s->paused_until_ns != SHEAF_NEVER && s->paused_until_ns > s->now_ns)
     eta = sheaf__add_sat(eta, s->paused_until_ns - s->now_ns);
   return eta;
@@ -238,7 +253,9 @@ static int32_t line_make(const sheaf_stats *s, sheaf_buf *out) {
   uint64_t done = s->succeeded + s->failed;
   sheaf_buf_append_u64(out, done);
   sheaf_buf_append_text(out, " done");
-  if (s->failed) sheaf_buf_append_text(out, ", "), sheaf_buf_append_u64(out, s->failed), sheaf_buf_append_text(out, " failed");
+  if (s->failed)
+    sheaf_buf_append_text(out, ", "), sheaf_buf_append_u64(out, s->failed),
+        sheaf_buf_append_text(out, " failed");
   sheaf_buf_append_text(out, ", ");
   sheaf_buf_append_u64(out, s->in_flight);
   sheaf_buf_append_text(out, " running, ");
@@ -264,7 +281,8 @@ typedef struct one_block {
 static void *give_once(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
   one_block *own = ctx;
   (void)old_bytes;
-  return new_bytes && new_bytes <= own->bytes && (ptr == NULL || ptr == own->block) ? own->block : NULL;
+  return new_bytes && new_bytes <= own->bytes && (ptr == NULL || ptr == own->block) ? own->block
+                                                                                    : NULL;
 }
 
 size_t sheaf_stats_line(const sheaf_stats *stats, char *line, size_t bytes) {

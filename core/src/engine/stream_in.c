@@ -11,7 +11,6 @@ int32_t sheaf__stream_begin(sheaf_engine *engine, sheaf__call *call) {
   s->stream.operation = call->row->operation;
   sheaf_buf_init(&s->stream.text, a, (size_t)engine->options.reply_bytes_max);
   sheaf_buf_init(&s->stream.notes, a, (size_t)1 << 20);
-  sheaf_buf_init(&s->delta, a, (size_t)engine->options.reply_bytes_max);
   sheaf_decoded_init(&s->stream.so_far);
   call->streaming = s;
   return SHEAF_OK;
@@ -23,7 +22,6 @@ void sheaf__stream_free(sheaf_engine *engine, sheaf__call *call) {
   sheaf__framer_deinit(&s->framer);
   sheaf_buf_deinit(&s->stream.text);
   sheaf_buf_deinit(&s->stream.notes);
-  sheaf_buf_deinit(&s->delta);
   sheaf__free(&engine->allocator, s, sizeof *s);
   call->streaming = NULL;
 }
@@ -41,6 +39,13 @@ static int32_t on_event(void *ctx, sheaf_slice event, sheaf_slice data) {
   return status;
 }
 
+/* A row's result and discard have room from its making. Deltas of attempts that broke before anybody took them may stand
+ * in the ring besides: theirs is made here, and without memory the text waits for the next event. */
+static bool delta_room(sheaf_engine *engine) {
+  return sheaf__ring_reserve(&engine->events, &engine->allocator,
+                             2 * engine->rows_made + SHEAF__NOTICES_MAX + 1) == SHEAF_OK;
+}
+
 void sheaf__stream_feed(sheaf_engine *engine, sheaf__call *call, bool at_end) {
   sheaf__streaming *s = call->streaming;
   feed_ctx ctx = {engine->routes[call->row->route].provider, &s->stream};
@@ -52,7 +57,7 @@ void sheaf__stream_feed(sheaf_engine *engine, sheaf__call *call, bool at_end) {
   if (s->failure == SHEAF_OK && at_end) s->failure = sheaf__framer_end(&s->framer, on_event, &ctx);
   if (s->stream.text.bytes > call->text_given) {
     if (call->token_ns == SHEAF_NEVER) call->token_ns = engine->now_ns;
-    if (!call->delta_queued && !(call->row->flags & SHEAF__ROW_CANCEL)) {
+    if (!call->delta_queued && !(call->row->flags & SHEAF__ROW_CANCEL) && delta_room(engine)) {
       call->delta_queued = true;
       sheaf__event_push(engine, SHEAF_EVENT_DELTA, call->row, call->exchange.id);
     }

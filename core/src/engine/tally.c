@@ -6,7 +6,8 @@ void sheaf__tally_time(sheaf_engine *engine) {
   sheaf_stats *s = &engine->stats;
   uint64_t now = engine->now_ns;
   uint64_t passed = now - engine->area_since_ns;
-  engine->area_milli_ns = sheaf__add_sat(engine->area_milli_ns, sheaf__mul_sat(passed / 1000, engine->calls_out));
+  engine->area_milli_ns =
+      sheaf__add_sat(engine->area_milli_ns, sheaf__mul_sat(passed / 1000, engine->calls_out));
   engine->area_since_ns = now;
   s->now_ns = now;
   uint64_t second = now / SHEAF__SECOND;
@@ -21,12 +22,14 @@ static void add_known(uint64_t *sum, int64_t value) {
   if (value > 0) *sum = sheaf__add_sat(*sum, (uint64_t)value);
 }
 
-static int64_t price_attempt(const sheaf_engine *engine, const sheaf__row *row, const sheaf_decoded *d) {
+static int64_t price_attempt(const sheaf_engine *engine, const sheaf__row *row,
+                             const sheaf_decoded *d) {
   const sheaf__route *route = &engine->routes[row->route];
   const sheaf_price *price = route->price;
   if (price == NULL && d->model.bytes)
-    price = sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
-                             sheaf_slice_of(route->provider->name), d->model);
+    price =
+        sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
+                         sheaf_slice_of(route->provider->name), d->model);
   return price == NULL ? SHEAF_ABSENT : sheaf_price_cost(price, &d->usage);
 }
 
@@ -37,14 +40,16 @@ int64_t sheaf__tally_attempt(sheaf_engine *engine, const sheaf__row *row, const 
   engine->reserved_usd_nano -= call->reserved_usd_nano;
   s->bytes_received += call->body.bytes;
   if (d->error_class) s->attempt_errors_by_class[d->error_class]++;
-  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED) s->throttles++;
+  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED)
+    s->throttles++;
   int64_t cost = SHEAF_ABSENT;
   if (d->billing == SHEAF_BILLING_BILLED) {
     add_known(&s->input_tokens, d->usage.input_total);
     add_known(&s->output_tokens, d->usage.output_total);
     add_known(&s->cached_tokens, d->usage.cache_read);
     add_known(&s->reasoning_tokens, d->usage.reasoning);
-    if (d->usage.input_total == SHEAF_ABSENT && d->usage.output_total == SHEAF_ABSENT) s->usage_missing++;
+    if (d->usage.input_total == SHEAF_ABSENT && d->usage.output_total == SHEAF_ABSENT)
+      s->usage_missing++;
     if (d->error_class) {
       add_known(&s->wasted_tokens, d->usage.input_total);
       add_known(&s->wasted_tokens, d->usage.output_total);
@@ -53,7 +58,8 @@ int64_t sheaf__tally_attempt(sheaf_engine *engine, const sheaf__row *row, const 
     if (cost == SHEAF_ABSENT) { /* billed, but not how much: its bound stands for it */
       s->cost_missing++;
       s->unknown_usd_nano = sheaf__add_sat_i64(s->unknown_usd_nano, call->reserved_usd_nano);
-    } else engine->spent_usd_nano = sheaf__add_sat_i64(engine->spent_usd_nano, cost);
+    } else
+      engine->spent_usd_nano = sheaf__add_sat_i64(engine->spent_usd_nano, cost);
   } else if (d->billing == SHEAF_BILLING_UNKNOWN) {
     s->unknown_outcomes++;
     s->unknown_usd_nano = sheaf__add_sat_i64(s->unknown_usd_nano, call->reserved_usd_nano);
@@ -63,13 +69,18 @@ int64_t sheaf__tally_attempt(sheaf_engine *engine, const sheaf__row *row, const 
   return cost;
 }
 
-void sheaf__tally_done(sheaf_engine *engine, const sheaf__row *row, uint32_t error_class, bool attempted) {
+void sheaf__tally_done(sheaf_engine *engine, const sheaf__row *row, uint32_t error_class,
+                       bool attempted) {
   sheaf_stats *s = &engine->stats;
   engine->rate_slots[engine->rate_second % 10]++;
-  if (row->queue_us != UINT32_MAX) sheaf__histogram_add(&engine->queue_times, (uint64_t)row->queue_us * 1000);
+  if (row->queue_us != UINT32_MAX)
+    sheaf__histogram_add(&engine->queue_times, (uint64_t)row->queue_us * 1000);
   if (error_class != SHEAF_CLASS_NONE) {
-    if (!attempted) s->not_attempted++;
-    else s->failed++, s->failed_by_class[error_class < SHEAF_CLASS_COUNT ? error_class : SHEAF_CLASS_UNKNOWN]++;
+    if (!attempted)
+      s->not_attempted++;
+    else
+      s->failed++,
+          s->failed_by_class[error_class < SHEAF_CLASS_COUNT ? error_class : SHEAF_CLASS_UNKNOWN]++;
     return;
   }
   s->succeeded++;
@@ -77,7 +88,8 @@ void sheaf__tally_done(sheaf_engine *engine, const sheaf__row *row, uint32_t err
   uint64_t took = call->ended_ns - call->started_ns;
   sheaf__histogram_add(&engine->latency, took);
   s->latency_sum_ns = sheaf__add_sat(s->latency_sum_ns, took);
-  if (call->token_ns != SHEAF_NEVER) sheaf__histogram_add(&engine->ttft, call->token_ns - call->started_ns);
+  if (call->token_ns != SHEAF_NEVER)
+    sheaf__histogram_add(&engine->ttft, call->token_ns - call->started_ns);
 }
 
 static uint64_t rate_milli(const sheaf_engine *engine) {
@@ -94,14 +106,19 @@ void sheaf_engine_stats(const sheaf_engine *engine, sheaf_stats *out) {
   out->queued = engine->rows_queued;
   out->in_flight = engine->calls_out;
   out->waiting_retry = engine->rows_waiting;
-  out->cost_usd_nano = engine->stats.cost_missing && engine->spent_usd_nano == 0 ? SHEAF_ABSENT : engine->spent_usd_nano;
+  out->cost_usd_nano = engine->stats.cost_missing && engine->spent_usd_nano == 0
+                           ? SHEAF_ABSENT
+                           : engine->spent_usd_nano;
   out->rate_milli = rate_milli(engine);
   uint64_t wall_us = (engine->now_ns - engine->stats.started_ns) / 1000;
   out->in_flight_mean_milli = wall_us ? sheaf__mul_sat(engine->area_milli_ns, 1000) / wall_us : 0;
   out->limit_milli = 0;
   for (uint32_t i = 0; i < engine->seat_count; i++)
-    out->limit_milli += sheaf__concurrency_limit_milli(&engine->seats[i].concurrency, engine->now_ns);
-  uint64_t cap = sheaf__mul_sat(engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency, 1000);
+    out->limit_milli +=
+        sheaf__concurrency_limit_milli(&engine->seats[i].concurrency, engine->now_ns);
+  uint64_t cap = sheaf__mul_sat(
+      engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency,
+      1000);
   out->limit_milli = sheaf__min_u64(out->limit_milli, cap);
   out->paused_until_ns = SHEAF_NEVER;
   for (uint32_t i = 0; i < engine->pool_count; i++) {
