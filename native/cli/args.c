@@ -1,4 +1,5 @@
-/* args.c: the command line and the config file, from one table. A config file is a JSON object with the same names (dashes as underscores); the command line wins. */
+/* args.c: the command line and the config file, from one table. A config file is a JSON object with
+ * the same names (dashes as underscores); the command line wins. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 

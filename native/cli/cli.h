@@ -49,7 +49,8 @@ typedef struct cli_args {
 #endif
 } cli_args;
 
-/* args.c. Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench". */
+/* args.c. Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench".
+ */
 int cli_args_read(int argc, char **argv, const char *command, cli_args *args);
 
 /* The format the arguments name, as SHEAF_FORMAT_*; CLI_OK or CLI_USAGE after a sentence. */

@@ -1,4 +1,5 @@
-/* dry_run.c: reads the whole input, builds every request, sends nothing: every bad line is named, tokens and cost are estimated. */
+/* dry_run.c: reads the whole input, builds every request, sends nothing: every bad line is named,
+ * tokens and cost are estimated. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 

@@ -1,4 +1,5 @@
-/* help.c: what --help prints. The numeric options come from the engine's own table, so that they cannot differ from it. */
+/* help.c: what --help prints. The numeric options come from the engine's own table, so that they
+ * cannot differ from it. */
 #include "cli.h"
 
 #include <string.h>

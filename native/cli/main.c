@@ -1,4 +1,5 @@
-/* main.c: the sheaf command: finds the subcommand; memory, messages and small files for all of them. */
+/* main.c: the sheaf command: finds the subcommand; memory, messages and small files for all of
+ * them. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 

@@ -1,4 +1,5 @@
-/* progress.c: what a person sees while it runs: three lines redrawn in place on a terminal, a line every five seconds elsewhere. */
+/* progress.c: what a person sees while it runs: three lines redrawn in place on a terminal, a line
+ * every five seconds elsewhere. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 

@@ -1,4 +1,5 @@
-/* target.c: a provider by name, its base URL and its key, made into an endpoint; the simulator starts here. */
+/* target.c: a provider by name, its base URL and its key, made into an endpoint; the simulator
+ * starts here. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 

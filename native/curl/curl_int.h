@@ -129,6 +129,7 @@ typedef struct sheaf__transfer {
   bool is_fresh;           /* its connection was made for it */
   bool is_in_head;         /* a status line came, the empty line not yet */
   bool is_head_done;       /* reported */
+  bool is_paused;          /* the engine was full: the bytes wait in libcurl for the next poll */
   bool has_byte;           /* any byte of a reply came */
   struct curl_slist *list; /* the one that is set: one of the route's */
   bool is_waiting_set;     /* CURLOPT_PIPEWAIT */
@@ -161,6 +162,7 @@ struct sheaf_curl {
   uint32_t shard_count; /* open */
   uint32_t shard_limit;
   uint32_t in_flight;
+  uint32_t paused_count; /* of those in flight */
 
   sheaf__route *newest;
   sheaf__route *oldest;

@@ -168,12 +168,12 @@ static size_t on_header(char *line, size_t one, size_t count, void *user) {
 
 /* Decompressed against wire bytes. libcurl counts a chunked body's bytes after it hands them on, so that its number
  * may lag by one of its buffers, 16 KiB. */
-static bool is_bomb(const sheaf__transfer *transfer) {
-  if (transfer->received <= SHEAF__RATIO_FREE_BYTES) return false;
+static bool is_bomb(const sheaf__transfer *transfer, uint64_t received) {
+  if (received <= SHEAF__RATIO_FREE_BYTES) return false;
   curl_off_t wire = 0;
   curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
   uint64_t bytes = (wire > 0 ? (uint64_t)wire : 0) + CURL_MAX_WRITE_SIZE;
-  return transfer->received / bytes >= transfer->curl->options.max_ratio;
+  return received / bytes >= transfer->curl->options.max_ratio;
 }
 
 static size_t on_body(char *data, size_t one, size_t count, void *user) {
@@ -182,19 +182,27 @@ static size_t on_body(char *data, size_t one, size_t count, void *user) {
   size_t bytes = one * count;
   transfer->has_byte = true;
   transfer->last_ns = curl->now_ns;
-  transfer->received += bytes;
-  if (transfer->received > transfer->exchange->reply_bytes_max) {
+  uint64_t received = transfer->received + bytes;
+  if (received > transfer->exchange->reply_bytes_max) {
     transfer->stop = SHEAF__STOP_TOO_LARGE;
     return 0;
   }
-  if (is_bomb(transfer)) {
+  if (is_bomb(transfer, received)) {
     transfer->stop = SHEAF__STOP_RATIO;
     return 0;
   }
-  curl->has_reported = true;
   curl->is_reporting = true;
   sheaf_slice slice = {data, bytes};
-  return is_taken(transfer, sheaf_engine_on_data(curl->engine, transfer->id, slice)) ? bytes : 0;
+  int32_t status = sheaf_engine_on_data(curl->engine, transfer->id, slice);
+  curl->is_reporting = false;
+  if (status == SHEAF_E_FULL) {
+    transfer->is_paused = true;
+    curl->paused_count++;
+    return CURL_WRITEFUNC_PAUSE;
+  }
+  curl->has_reported = true;
+  transfer->received = received;
+  return is_taken(transfer, status) ? bytes : 0;
 }
 
 /* ---- The set-up of a handle ---- */
@@ -238,8 +246,14 @@ static CURLcode set_network(CURL *easy, const sheaf__route *route, const sheaf_c
                  : curl->options.http2 == 1 ? CURL_HTTP_VERSION_2TLS
                                             : CURL_HTTP_VERSION_1_1;
   SET(CURLOPT_HTTP_VERSION, version);
-  SET(CURLOPT_TCP_KEEPALIVE,
-      1L); /* a reply may take minutes, NATs forget idle connections sooner */
+  /* libcurl 7.88 fails all but the first request on such a connection (CURLE_HTTP2). */
+  unsigned int number = curl_version_info(CURLVERSION_NOW)->version_num;
+  if (is_plain && curl->options.http2 == 2 && number >> 8 == 0x0758) {
+    SET(CURLOPT_FRESH_CONNECT, 1L);
+    SET(CURLOPT_FORBID_REUSE, 1L);
+  }
+  /* A reply may take minutes; NATs forget idle connections sooner. */
+  SET(CURLOPT_TCP_KEEPALIVE, 1L);
   SET(CURLOPT_CONNECTTIMEOUT_MS, 0L);
 #if LIBCURL_VERSION_NUM >= 0x075700
   SET(CURLOPT_QUICK_EXIT, 1L); /* a cancel must not wait for a resolver's thread */
@@ -359,6 +373,7 @@ CURLcode sheaf__transfer_prepare(sheaf__transfer *transfer, const sheaf_exchange
   transfer->head_lines = 0;
   transfer->is_in_head = false;
   transfer->is_head_done = false;
+  transfer->is_paused = false;
   transfer->has_byte = false;
   transfer->error[0] = '\0';
   CURLcode code = set_waiting(transfer->easy, transfer);
@@ -388,7 +403,7 @@ uint64_t sheaf__transfer_deadline(const sheaf__transfer *transfer, uint32_t *sto
   } else if (!transfer->has_byte) {
     sooner(&deadline, stop, transfer->sent_ns, options->first_byte_timeout_ms,
            SHEAF__STOP_FIRST_BYTE_TIMEOUT);
-  } else {
+  } else if (!transfer->is_paused) {
     sooner(&deadline, stop, transfer->last_ns, options->idle_timeout_ms, SHEAF__STOP_IDLE_TIMEOUT);
   }
   return deadline;

@@ -266,6 +266,7 @@ static void unlink_active(sheaf__transfer *transfer) {
   *at = transfer->hash_next;
   transfer->shard->in_flight--;
   curl->in_flight--;
+  if (transfer->is_paused) curl->paused_count--;
 }
 
 static void push_ended(sheaf_curl *curl, sheaf__transfer *transfer) {
@@ -306,7 +307,7 @@ static void report_ended(sheaf_curl *curl) {
     sheaf__transfer *transfer = curl->ended_first;
     curl->ended_first = transfer->next;
     if (curl->ended_first == NULL) curl->ended_last = NULL;
-    report(transfer, CURLE_OK);
+    report(transfer, CURLE_WRITE_ERROR); /* why it was stopped says more */
   }
 }
 
@@ -421,6 +422,22 @@ static void cancel_slot(void *ctx, uint64_t exchange) {
 
 /* ---- Poll ---- */
 
+/* What the engine was too full for is offered again, once a poll: a step lies between. */
+static void resume(sheaf_curl *curl) {
+  sheaf__transfer *next = NULL;
+  for (sheaf__transfer *at = curl->active; at != NULL && curl->paused_count > 0; at = next) {
+    next = at->active_next;
+    if (!at->is_paused) continue;
+    at->is_paused = false;
+    curl->paused_count--;
+    at->shard->is_dirty = true;
+    if (curl_easy_pause(at->easy, CURLPAUSE_CONT) == CURLE_OK) continue;
+    if (at->stop == SHEAF__STOP_NONE) at->stop = SHEAF__STOP_ENGINE;
+    take_out(at);
+    push_ended(curl, at);
+  }
+}
+
 static void move(sheaf_curl *curl) {
   report_ended(curl);
   sheaf__watch_run_due(curl);
@@ -434,6 +451,7 @@ int32_t sheaf_curl_poll(sheaf_curl *curl, uint64_t wait_ns, int32_t extra_fd) {
   if (status != SHEAF_OK) return status;
   curl->now_ns = sheaf_now_ns();
   curl->has_reported = false;
+  resume(curl);
   move(curl);
   if (curl->has_reported) wait_ns = 0;
   uint64_t check_in_ns = curl->check_ns > curl->now_ns ? curl->check_ns - curl->now_ns : 0;

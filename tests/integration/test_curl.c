@@ -53,7 +53,8 @@ typedef struct note {
 static note notes[NOTES_MAX];
 static size_t ended_count;
 static int32_t data_answer = SHEAF_OK;
-static int misordered; /* data before the head, anything after the end */
+static int full_answers; /* on_data answers SHEAF_E_FULL so often */
+static int misordered;   /* data before the head, anything after the end */
 
 int32_t sheaf_engine_on_head(sheaf_engine *engine, uint64_t exchange, uint32_t http_status,
                              sheaf_slice lines) {
@@ -70,6 +71,7 @@ int32_t sheaf_engine_on_data(sheaf_engine *engine, uint64_t exchange, sheaf_slic
   (void)engine;
   note *at = &notes[exchange];
   if (at->dones > 0 || at->heads == 0) misordered++;
+  if (full_answers > 0) return full_answers--, SHEAF_E_FULL;
   for (size_t i = 0; i < bytes.bytes; i++) {
     if (at->data_bytes + i < sizeof(at->data) - 1) at->data[at->data_bytes + i] = bytes.data[i];
   }
@@ -126,6 +128,7 @@ static int set_up(void **state) {
   ended_count = 0;
   misordered = 0;
   data_answer = SHEAF_OK;
+  full_answers = 0;
   curl = NULL;
   return 0;
 }
@@ -686,6 +689,45 @@ static void a_reply_over_its_cap_is_too_large(void **state) {
   assert_end(run_one(4, test_server_url(server, "/")), SHEAF_END_BROKEN);
   data_answer = SHEAF_E_NOT_FOUND;
   assert_end(run_one(5, test_server_url(server, "/")), SHEAF_END_OK);
+  test_server_free(server);
+}
+
+/* An engine that is full is offered the same bytes again, once a poll, and nothing is lost or doubled. */
+static void a_full_engine_pauses_the_reply(void **state) {
+  (void)state;
+  static char reply[60100];
+  int head = snprintf(reply, sizeof(reply), "HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n");
+  for (int i = 0; i < 60000; i++) reply[head + i] = (char)('a' + i % 26);
+  const test_step steps[] = {
+      READ, {.kind = TEST_SEND, .data = reply, .bytes = (size_t)head + 60000}, AGAIN};
+  const test_step *const scripts[] = {steps};
+  test_server *server = test_server_new(scripts, 1);
+  open_plain();
+  note *at = prepare(1, test_server_url(server, "/"));
+  full_answers = 5;
+  begin(at);
+  for (int before = full_answers; ended_count == 0; before = full_answers) {
+    assert_int_equal(sheaf_curl_poll(curl, 1000000, -1), SHEAF_OK);
+    assert_true(before - full_answers <= 1);
+  }
+  assert_end(at, SHEAF_END_OK);
+  assert_int_equal(at->data_bytes, 60000);
+  assert_memory_equal(at->data, reply + head, 60000);
+  full_answers = 1000000; /* for ever: cancel, cap and time still end it */
+  at = prepare(2, test_server_url(server, "/"));
+  begin(at);
+  while (full_answers > 999990) sheaf_curl_poll(curl, 1000000, -1);
+  transport->cancel(transport->ctx, 2);
+  run_until(2);
+  assert_end(at, SHEAF_END_CANCELLED);
+  at = prepare(3, test_server_url(server, "/"));
+  at->exchange.timeout_ns = 50000000;
+  begin(at);
+  run_until(3);
+  assert_end(at, SHEAF_END_TIMEOUT);
+  full_answers = 1;
+  data_answer = SHEAF_E_LIMIT;
+  assert_end(run_one(4, test_server_url(server, "/")), SHEAF_END_TOO_LARGE);
   test_server_free(server);
 }
 
@@ -1441,6 +1483,7 @@ int main(void) {
       CASE(idle_timeout_counts_from_the_last_byte),
       CASE(connect_timeout_is_not_sent),
       CASE(a_reply_over_its_cap_is_too_large),
+      CASE(a_full_engine_pauses_the_reply),
       CASE(headers_over_their_cap_are_too_large),
       CASE(gzip_is_decoded_and_bombs_are_stopped),
       CASE(a_key_goes_to_its_origin_only),

@@ -156,7 +156,8 @@ static void settle_money(sim_world *w, const sim_exchange *x) {
   if (x->status >= 300 || x->end_kind == SHEAF_END_NOT_SENT) return;
   if (x->task && (x->end_kind != SHEAF_END_OK)) cost -= (int64_t)sim_input_tokens(&w->config, x->index); /* nobody can know it */
   w->charged += cost; /* whatever became of the reply, the work may have been done */
-  if (x->end_kind == SHEAF_END_OK && x->fate == SIM_OK) w->spent += cost;
+  if (x->end_kind == SHEAF_END_OK && x->fate == SIM_OK) w->spent += cost, w->rows[x->index].cost += cost;
+  else w->rows[x->index].cost_unknown = true;
   uint64_t cap = w->config.options.budget_usd_nano;
   if (cap != SHEAF_NEVER && (uint64_t)w->charged > cap) sim_fail(w, "the spend passed its cap", (uint64_t)w->charged, cap);
 }
@@ -215,6 +216,7 @@ void sim_check_result(sim_world *w, const sheaf_result *r) {
   if (r->ok && !r->attempted) sim_fail(w, "a success that was not attempted", r->index, 0);
   if (!r->attempted && r->billing > SHEAF_BILLING_REFUSED) sim_fail(w, "called unsent what may have been billed", r->index, r->billing);
   if (r->attempted && row->starts == 0 && !row->unknown) sim_fail(w, "called attempted what was never sent", r->index, r->error_class);
+  if (r->ok && r->cost_usd_nano != row->cost) sim_fail(w, "a row's cost is not the sum of its attempts", (uint64_t)r->cost_usd_nano, (uint64_t)row->cost);
   if (r->error_class == SHEAF_CLASS_INTERNAL) sim_fail(w, "an internal error", r->index, 0);
   if (row->unknown && c->options.resend_unknown == SHEAF_RESEND_NEVER && r->error_class != SHEAF_CLASS_UNKNOWN_OUTCOME)
     sim_fail(w, "an unknown row ended otherwise", r->index, r->error_class);

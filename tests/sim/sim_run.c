@@ -570,6 +570,7 @@ static void forget_host(sim_world *w) {
   memset(w->exchanges, 0, w->exchange_capacity * sizeof *w->exchanges);
   w->exchange_count = w->in_flight = w->full_price_retries = w->completions = w->starts = 0;
   w->spent = w->charged = 0;
+  w->stopping = false;
   memset(w->seats, 0, sizeof w->seats);
   for (uint32_t i = 0; i < SIM_POOLS_MAX; i++) {
     sim_pool *p = &w->pools[i]; /* what the provider counted stays */

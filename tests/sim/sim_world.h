@@ -82,6 +82,8 @@ typedef struct sim_row {
   uint64_t admitted_ns, deadline_ns;
   uint32_t starts, starts_ever, ends;
   uint32_t last_fate;
+  int64_t cost;    /* of usages told */
+  bool cost_unknown;
   bool admitted;
   bool cancelled;  /* while it waited: nothing of it may start any more */
   bool line;       /* the output has it */

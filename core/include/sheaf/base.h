@@ -1,4 +1,5 @@
-/* sheaf/base.h: what every other header stands on: slices, status codes, error classes, the allocator.
+/* sheaf/base.h: what every other header stands on: slices, status codes, error classes, the
+ * allocator.
  *
  * The whole core is free of I/O, threads, clocks and globals. Nothing here allocates. */
 #ifndef SHEAF_BASE_H
@@ -47,36 +48,36 @@ typedef struct sheaf_slice {
 SHEAF_API sheaf_slice sheaf_slice_of(const char *text);
 
 /* What a call can answer. A code speaks of the call; the fate of a request is data (sheaf_result).
- * Numbers are never reused. -1..-19 answers, -20..-39 the caller's, -40..-59 bytes that do not parse,
- * -60..-79 the host's doors. */
-#define SHEAF_STATUS_MAP(X)                                                                        \
-  X(OK, 0, "done")                                                                                 \
-  X(E_EMPTY, -1, "nothing to take now")                                                            \
-  X(E_LATER, -2, "not ready yet, ask again")                                                       \
-  X(E_END, -3, "no more will come")                                                                \
-  X(E_FULL, -4, "no room now, come back after a result")                                           \
-  X(E_NOMEM, -20, "the allocator refused")                                                         \
-  X(E_MISUSE, -21, "the call is not allowed here or an argument is not valid")                     \
-  X(E_RANGE, -22, "a value is outside its range")                                                  \
-  X(E_LIMIT, -23, "a ceiling was reached")                                                         \
-  X(E_UNSUPPORTED, -24, "the provider does not offer this")                                        \
-  X(E_NOT_FOUND, -25, "there is no such thing")                                                    \
-  X(E_INTERNAL, -39, "a defect in sheaf")                                                          \
-  X(E_SYNTAX, -40, "not valid JSON")                                                               \
-  X(E_TYPE, -41, "a field has the wrong type")                                                     \
-  X(E_FIELD, -42, "a field is missing, unknown or contradicts another")                            \
-  X(E_DUPLICATE, -43, "the custom_id was used before")                                             \
-  X(E_UTF8, -44, "not valid UTF-8")                                                                \
-  X(E_PARTIAL, -45, "ends too early")                                                              \
-  X(E_TOO_LONG, -46, "longer than its ceiling")                                                    \
-  X(E_DEPTH, -47, "nested deeper than its ceiling")                                                \
-  X(E_IO, -60, "reading or writing failed")                                                        \
-  X(E_STORE, -61, "the store failed")                                                              \
-  X(E_CORRUPT, -62, "durable data is damaged")                                                     \
-  X(E_VERSION, -63, "written by a newer version")                                                  \
-  X(E_OTHER_RUN, -64, "belongs to another run")                                                    \
-  X(E_AUTH, -65, "no key where one is needed")                                                     \
-  X(E_CANCELLED, -66, "was cancelled")                                                             \
+ * Numbers are never reused. -1..-19 answers, -20..-39 the caller's, -40..-59 bytes that do not
+ * parse, -60..-79 the host's doors. */
+#define SHEAF_STATUS_MAP(X)                                                    \
+  X(OK, 0, "done")                                                             \
+  X(E_EMPTY, -1, "nothing to take now")                                        \
+  X(E_LATER, -2, "not ready yet, ask again")                                   \
+  X(E_END, -3, "no more will come")                                            \
+  X(E_FULL, -4, "no room now, come back after a result")                       \
+  X(E_NOMEM, -20, "the allocator refused")                                     \
+  X(E_MISUSE, -21, "the call is not allowed here or an argument is not valid") \
+  X(E_RANGE, -22, "a value is outside its range")                              \
+  X(E_LIMIT, -23, "a ceiling was reached")                                     \
+  X(E_UNSUPPORTED, -24, "the provider does not offer this")                    \
+  X(E_NOT_FOUND, -25, "there is no such thing")                                \
+  X(E_INTERNAL, -39, "a defect in sheaf")                                      \
+  X(E_SYNTAX, -40, "not valid JSON")                                           \
+  X(E_TYPE, -41, "a field has the wrong type")                                 \
+  X(E_FIELD, -42, "a field is missing, unknown or contradicts another")        \
+  X(E_DUPLICATE, -43, "the custom_id was used before")                         \
+  X(E_UTF8, -44, "not valid UTF-8")                                            \
+  X(E_PARTIAL, -45, "ends too early")                                          \
+  X(E_TOO_LONG, -46, "longer than its ceiling")                                \
+  X(E_DEPTH, -47, "nested deeper than its ceiling")                            \
+  X(E_IO, -60, "reading or writing failed")                                    \
+  X(E_STORE, -61, "the store failed")                                          \
+  X(E_CORRUPT, -62, "durable data is damaged")                                 \
+  X(E_VERSION, -63, "written by a newer version")                              \
+  X(E_OTHER_RUN, -64, "belongs to another run")                                \
+  X(E_AUTH, -65, "no key where one is needed")                                 \
+  X(E_CANCELLED, -66, "was cancelled")                                         \
   X(E_ALL_FAILED, -67, "every request of the batch failed")
 
 enum {
@@ -85,43 +86,44 @@ enum {
 #undef SHEAF_STATUS_ENUM
 };
 
-/* "SHEAF_E_FULL", and the sentence. Static text; unknown codes give "SHEAF_E_?" and "unknown status". */
+/* "SHEAF_E_FULL", and the sentence. Static text; unknown codes give "SHEAF_E_?" and "unknown
+ * status". */
 SHEAF_API const char *sheaf_status_name(int32_t status);
 SHEAF_API const char *sheaf_status_text(int32_t status);
 
 /* Why a request failed, in every language. Numbers are never reused. 0 is success. */
-#define SHEAF_CLASS_MAP(X)                                                                         \
-  X(NONE, 0, "none")                                                                               \
-  X(RATE_LIMIT, 1, "rate_limit")                                                                   \
-  X(OVERLOADED, 2, "overloaded")                                                                   \
-  X(TIMEOUT, 3, "timeout")                                                                         \
-  X(NETWORK, 4, "network")                                                                         \
-  X(SERVER, 5, "server")                                                                           \
-  X(AUTH, 6, "auth")                                                                               \
-  X(QUOTA, 7, "quota")                                                                             \
-  X(INVALID_REQUEST, 8, "invalid_request")                                                         \
-  X(NOT_FOUND, 9, "not_found")                                                                     \
-  X(CONTEXT_LENGTH, 10, "context_length")                                                          \
-  X(CONTENT_FILTER, 11, "content_filter")                                                          \
-  X(INVALID_RESPONSE, 12, "invalid_response")                                                      \
-  X(UNKNOWN_OUTCOME, 13, "unknown_outcome")                                                        \
-  X(CANCELLED, 14, "cancelled")                                                                    \
-  X(DEADLINE, 15, "deadline")                                                                      \
-  X(BUDGET, 16, "budget")                                                                          \
-  X(BREAKER_OPEN, 17, "breaker_open")                                                              \
-  X(QUEUE_FULL, 18, "queue_full")                                                                  \
-  X(EXPIRED, 19, "expired")                                                                        \
-  X(MISSING, 20, "missing")                                                                        \
-  X(MISMATCHED, 21, "mismatched")                                                                  \
-  X(STORE, 22, "store")                                                                            \
-  X(UNKNOWN, 23, "unknown")                                                                        \
+#define SHEAF_CLASS_MAP(X)                    \
+  X(NONE, 0, "none")                          \
+  X(RATE_LIMIT, 1, "rate_limit")              \
+  X(OVERLOADED, 2, "overloaded")              \
+  X(TIMEOUT, 3, "timeout")                    \
+  X(NETWORK, 4, "network")                    \
+  X(SERVER, 5, "server")                      \
+  X(AUTH, 6, "auth")                          \
+  X(QUOTA, 7, "quota")                        \
+  X(INVALID_REQUEST, 8, "invalid_request")    \
+  X(NOT_FOUND, 9, "not_found")                \
+  X(CONTEXT_LENGTH, 10, "context_length")     \
+  X(CONTENT_FILTER, 11, "content_filter")     \
+  X(INVALID_RESPONSE, 12, "invalid_response") \
+  X(UNKNOWN_OUTCOME, 13, "unknown_outcome")   \
+  X(CANCELLED, 14, "cancelled")               \
+  X(DEADLINE, 15, "deadline")                 \
+  X(BUDGET, 16, "budget")                     \
+  X(BREAKER_OPEN, 17, "breaker_open")         \
+  X(QUEUE_FULL, 18, "queue_full")             \
+  X(EXPIRED, 19, "expired")                   \
+  X(MISSING, 20, "missing")                   \
+  X(MISMATCHED, 21, "mismatched")             \
+  X(STORE, 22, "store")                       \
+  X(UNKNOWN, 23, "unknown")                   \
   X(INTERNAL, 24, "internal")
 
 enum {
 #define SHEAF_CLASS_ENUM(name, number, text) SHEAF_CLASS_##name = (number),
   SHEAF_CLASS_MAP(SHEAF_CLASS_ENUM)
 #undef SHEAF_CLASS_ENUM
-  SHEAF_CLASS_COUNT = 25
+      SHEAF_CLASS_COUNT = 25
 };
 
 /* "rate_limit", ...; static; an unknown number gives "unknown". */
@@ -136,7 +138,8 @@ enum {
 };
 SHEAF_API const char *sheaf_billing_name(uint32_t billing);
 
-/* Classes of priority; any number 1..100 is accepted and falls into the nearest class not above it. */
+/* Classes of priority; any number 1..100 is accepted and falls into the nearest class not above it.
+ */
 enum {
   SHEAF_PRIORITY_DEFERRABLE = 10,
   SHEAF_PRIORITY_LOW = 25,
@@ -145,8 +148,8 @@ enum {
   SHEAF_PRIORITY_URGENT = 100
 };
 
-/* All memory of an object tree. new_bytes 0 frees (and answers NULL); ptr NULL allocates. old_bytes is
- * what was asked for last time. A refusal answers NULL and leaves ptr as it was. */
+/* All memory of an object tree. new_bytes 0 frees (and answers NULL); ptr NULL allocates. old_bytes
+ * is what was asked for last time. A refusal answers NULL and leaves ptr as it was. */
 typedef struct sheaf_allocator {
   void *(*realloc)(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes);
   void *ctx;

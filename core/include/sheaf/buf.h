@@ -10,8 +10,8 @@
 extern "C" {
 #endif
 
-/* Bytes that grow up to a ceiling. The first failure sticks: appends after it do nothing, so a chain of
- * appends is checked once, by status. Fields are for reading. */
+/* Bytes that grow up to a ceiling. The first failure sticks: appends after it do nothing, so a
+ * chain of appends is checked once, by status. Fields are for reading. */
 typedef struct sheaf_buf {
   char *data;
   size_t bytes;
@@ -21,7 +21,8 @@ typedef struct sheaf_buf {
   int32_t status; /* SHEAF_OK, SHEAF_E_NOMEM, SHEAF_E_LIMIT */
 } sheaf_buf;
 
-/* Makes an empty buffer in the caller's storage; allocates at the first append. allocator outlives it. */
+/* Makes an empty buffer in the caller's storage; allocates at the first append. allocator outlives
+ * it. */
 SHEAF_API void sheaf_buf_init(sheaf_buf *buf, const sheaf_allocator *allocator, size_t bytes_max);
 /* Frees what it holds and makes it empty again. */
 SHEAF_API void sheaf_buf_deinit(sheaf_buf *buf);
@@ -34,8 +35,8 @@ SHEAF_API int32_t sheaf_buf_append_slice(sheaf_buf *buf, sheaf_slice slice);
 SHEAF_API int32_t sheaf_buf_append_text(sheaf_buf *buf, const char *text); /* terminated */
 SHEAF_API int32_t sheaf_buf_append_u64(sheaf_buf *buf, uint64_t number);
 SHEAF_API int32_t sheaf_buf_append_i64(sheaf_buf *buf, int64_t number);
-/* Appends text as the inside of a JSON string: quotes, backslashes and control bytes escaped, invalid
- * UTF-8 replaced by U+FFFD. */
+/* Appends text as the inside of a JSON string: quotes, backslashes and control bytes escaped,
+ * invalid UTF-8 replaced by U+FFFD. */
 SHEAF_API int32_t sheaf_buf_append_escaped(sheaf_buf *buf, sheaf_slice text);
 /* The same with its quotes. */
 SHEAF_API int32_t sheaf_buf_append_string(sheaf_buf *buf, sheaf_slice text);
@@ -71,11 +72,10 @@ typedef struct sheaf_json_facts {
 
 /* One walk over a document: checks all of it and notes where the wanted values lie.
  * paths  as "choices[0].message.content"; keys are compared by their bytes as written.
- * values[i]  is the value's span (a string with its quotes), or empty where there is none; of a repeated
- *            key the last counts.
- * facts, error  may be NULL.
- * SHEAF_OK, SHEAF_E_SYNTAX, SHEAF_E_DEPTH, SHEAF_E_PARTIAL, SHEAF_E_MISUSE (more than 32 paths, or a path of over 8 steps).
- * Does not allocate. Since 0.1. */
+ * values[i]  is the value's span (a string with its quotes), or empty where there is none; of a
+ * repeated key the last counts. facts, error  may be NULL. SHEAF_OK, SHEAF_E_SYNTAX, SHEAF_E_DEPTH,
+ * SHEAF_E_PARTIAL, SHEAF_E_MISUSE (more than 32 paths, or a path of over 8 steps). Does not
+ * allocate. Since 0.1. */
 SHEAF_API int32_t sheaf_json_pick(sheaf_slice text, const char *const *paths, uint32_t count,
                                   sheaf_slice *values, sheaf_json_facts *facts,
                                   sheaf_parse_error *error);
@@ -98,7 +98,8 @@ SHEAF_API sheaf_slice sheaf_json_inside(sheaf_slice value);
 SHEAF_API sheaf_slice sheaf_json_member(sheaf_slice object, const char *key);
 /* A whole number, also from "123" (Google) and 1e3 or 12.0; SHEAF_E_TYPE, SHEAF_E_RANGE. */
 SHEAF_API int32_t sheaf_json_int(sheaf_slice value, int64_t *number);
-/* A decimal number times 10^9, rounded toward zero: 0.25 -> 250000000. SHEAF_E_TYPE, SHEAF_E_RANGE. */
+/* A decimal number times 10^9, rounded toward zero: 0.25 -> 250000000. SHEAF_E_TYPE, SHEAF_E_RANGE.
+ */
 SHEAF_API int32_t sheaf_json_nano(sheaf_slice value, int64_t *number);
 SHEAF_API bool sheaf_json_true(sheaf_slice value);
 /* Whether a string span equals terminated plain ASCII text. */

@@ -6,16 +6,16 @@
  *   sheaf_engine_submit(engine, &request, NULL);
  *   for (;;) {
  *     sheaf_engine_step(engine, now_ns, unix_ms);                       // decides
- *     while (sheaf_engine_next_action(engine, &action) == SHEAF_OK) ... // do it: send, cancel, append
- *     while (sheaf_engine_next_event(engine, &event) == SHEAF_OK) ...   // results, deltas, notices
+ *     while (sheaf_engine_next_action(engine, &action) == SHEAF_OK) ... // send, cancel, append
+ *     while (sheaf_engine_next_event(engine, &event) == SHEAF_OK) ...   // results, deltas
  *     if (sheaf_engine_is_idle(engine)) break;
  *     ... wait for I/O at most until sheaf_engine_timeout_ns(engine), then report it:
  *     sheaf_engine_on_head / on_data / on_done / on_stored
  *   }
  *
- * sheaf_engine_run_once is that loop's body over vtables. One thread at a time per engine. No call blocks.
- * What is reported is recorded; step alone decides, so the order of reports of different exchanges before
- * one step changes nothing. */
+ * sheaf_engine_run_once is that loop's body over vtables. One thread at a time per engine. No call
+ * blocks. What is reported is recorded; step alone decides, so the order of reports of different
+ * exchanges before one step changes nothing. */
 #ifndef SHEAF_ENGINE_H
 #define SHEAF_ENGINE_H
 
@@ -34,10 +34,12 @@ typedef struct sheaf_engine sheaf_engine;
 enum { SHEAF_RESEND_NEVER = 0, SHEAF_RESEND_WITHIN_BUDGET = 1, SHEAF_RESEND_ALWAYS = 2 };
 enum { SHEAF_ON_BREAKER_WAIT = 0, SHEAF_ON_BREAKER_FAIL = 1 };
 
-/* Compresses whole 64-byte blocks of SHA-256; a host may hand in one that uses the processor's instructions. */
+/* Compresses whole 64-byte blocks of SHA-256; a host may hand in one that uses the processor's
+ * instructions. */
 typedef void (*sheaf_sha256_blocks_fn)(uint32_t state[8], const uint8_t *blocks, size_t count);
 
-/* Where requests go: a base URL with a key. Several make failover; those of one quota_group share limits. */
+/* Where requests go: a base URL with a key. Several make failover; those of one quota_group share
+ * limits. */
 typedef struct sheaf_endpoint {
   uint32_t struct_bytes;
   uint32_t weight;                /* 1..1000, share of the traffic; 0: 1 */
@@ -46,18 +48,20 @@ typedef struct sheaf_endpoint {
   sheaf_slice base_url;           /* empty: the provider's */
   sheaf_slice model;              /* for requests that name none */
   sheaf_slice default_url;        /* operation for requests that name none, as "/v1/embeddings" */
-  sheaf_slice quota_group;        /* empty: endpoints with the same provider, origin and credential share */
-  sheaf_slice key_header;         /* another header for the key ("api-key", for Azure); empty: the provider's */
-  sheaf_slice query;              /* appended to every URL, as "api-version=2024-10-21" */
-  const sheaf_header *headers;    /* sent besides the provider's */
-  uint32_t header_count;          /* 0..16 */
-  uint32_t credential_id;         /* 0: no key is sent */
+  /* empty: endpoints with the same provider, origin and credential share */
+  sheaf_slice quota_group;
+  /* another header for the key ("api-key", for Azure); empty: the provider's */
+  sheaf_slice key_header;
+  sheaf_slice query;           /* appended to every URL, as "api-version=2024-10-21" */
+  const sheaf_header *headers; /* sent besides the provider's */
+  uint32_t header_count;       /* 0..16 */
+  uint32_t credential_id;      /* 0: no key is sent */
 } sheaf_endpoint;
 
 #define SHEAF_ENDPOINT_INIT ((sheaf_endpoint){.struct_bytes = sizeof(sheaf_endpoint)})
 
-/* Ranges, defaults and meanings of the numbers stand in one table: sheaf_option_at. 0 is a value, not
- * "default": fill with sheaf_engine_options_init first. All slices are copied. */
+/* Ranges, defaults and meanings of the numbers stand in one table: sheaf_option_at. 0 is a value,
+ * not "default": fill with sheaf_engine_options_init first. All slices are copied. */
 typedef struct sheaf_engine_options {
   uint32_t struct_bytes;
   uint32_t endpoint_count; /* 1..64 */
@@ -87,11 +91,11 @@ typedef struct sheaf_engine_options {
   uint64_t resend_unknown;  /* SHEAF_RESEND_* */
   uint64_t on_breaker;      /* SHEAF_ON_BREAKER_* */
 
-  uint64_t budget_usd_nano; /* SHEAF_NEVER: none */
-  uint64_t queue_capacity;  /* rows admitted and not finished, in flight apart */
-  uint64_t reply_bytes_max; /* after decompression */
+  uint64_t budget_usd_nano;  /* SHEAF_NEVER: none */
+  uint64_t queue_capacity;   /* rows admitted and not finished, in flight apart */
+  uint64_t reply_bytes_max;  /* after decompression */
   uint64_t reply_keep_bytes; /* reply memory kept per slot between exchanges */
-  uint64_t stream;          /* 1: every request is streamed */
+  uint64_t stream;           /* 1: every request is streamed */
 
   const struct sheaf_price_table *prices; /* NULL: the built-in one; outlives the engine */
   sheaf_sha256_blocks_fn sha256_blocks;   /* NULL: the portable one */
@@ -99,11 +103,11 @@ typedef struct sheaf_engine_options {
 
 SHEAF_API void sheaf_engine_options_init(sheaf_engine_options *options);
 
-/* The table behind the options: one row a number, so that a command line, a config file and a binding need
- * no list of their own. */
+/* The table behind the options: one row a number, so that a command line, a config file and a
+ * binding need no list of their own. */
 typedef struct sheaf_option {
-  const char *name; /* "max_retries" */
-  const char *help; /* one line with the unit */
+  const char *name;    /* "max_retries" */
+  const char *help;    /* one line with the unit */
   const char *choices; /* "never|within_budget|always" for named values, else NULL */
   uint64_t min;
   uint64_t max;
@@ -115,25 +119,27 @@ typedef struct sheaf_option {
 /* The n-th option, NULL past the end. Static. Since 0.1. */
 SHEAF_API const sheaf_option *sheaf_option_at(uint32_t n);
 SHEAF_API const sheaf_option *sheaf_option_find(sheaf_slice name);
-/* Sets one by name from text: a number, a choice, "auto" for concurrency, dollars for budget_usd ("budget_usd" is the
- * name of budget_usd_nano). On failure *why is one static or options-free sentence in message (at least 256 bytes).
- * SHEAF_E_NOT_FOUND, SHEAF_E_TYPE, SHEAF_E_RANGE. */
+/* Sets one by name from text: a number, a choice, "auto" for concurrency, dollars for budget_usd
+ * ("budget_usd" is the name of budget_usd_nano). On failure *why is one static or options-free
+ * sentence in message (at least 256 bytes). SHEAF_E_NOT_FOUND, SHEAF_E_TYPE, SHEAF_E_RANGE. */
 SHEAF_API int32_t sheaf_option_set(sheaf_engine_options *options, sheaf_slice name,
                                    sheaf_slice value, char *message, size_t message_bytes);
 
 /* ---- Life ---- */
 
-/* Makes an engine. Everything in options is copied; the allocator is copied too (its ctx outlives the engine).
- * SHEAF_OK, SHEAF_E_NOMEM, SHEAF_E_RANGE, SHEAF_E_MISUSE, SHEAF_E_FIELD (budget without a price). */
+/* Makes an engine. Everything in options is copied; the allocator is copied too (its ctx outlives
+ * the engine). SHEAF_OK, SHEAF_E_NOMEM, SHEAF_E_RANGE, SHEAF_E_MISUSE, SHEAF_E_FIELD (budget
+ * without a price). */
 SHEAF_API int32_t sheaf_engine_new(const sheaf_engine_options *options,
                                    const sheaf_allocator *allocator, sheaf_engine **engine);
 SHEAF_API void sheaf_engine_free(sheaf_engine *engine); /* NULL is fine */
 
 /* ---- Requests in ---- */
 
-/* Takes one request (copied). index is its 0-based order of admission, may be NULL. error may be NULL.
- * SHEAF_OK; SHEAF_E_FULL (come back after a result); SHEAF_E_END (draining or ended); what the provider's build
- * answers (SHEAF_E_FIELD, SHEAF_E_TYPE, SHEAF_E_UNSUPPORTED), then nothing was admitted. Since 0.1. */
+/* Takes one request (copied). index is its 0-based order of admission, may be NULL. error may be
+ * NULL. SHEAF_OK; SHEAF_E_FULL (come back after a result); SHEAF_E_END (draining or ended); what
+ * the provider's build answers (SHEAF_E_FIELD, SHEAF_E_TYPE, SHEAF_E_UNSUPPORTED), then nothing was
+ * admitted. Since 0.1. */
 SHEAF_API int32_t sheaf_engine_submit(sheaf_engine *engine, const sheaf_request *request,
                                       uint64_t *index, sheaf_parse_error *error);
 /* No more will be submitted: with nothing left inside, the engine is idle. */
@@ -141,8 +147,8 @@ SHEAF_API int32_t sheaf_engine_end_input(sheaf_engine *engine);
 
 /* Ends one request, found by its index, as cancelled. SHEAF_E_NOT_FOUND when it is over already. */
 SHEAF_API int32_t sheaf_engine_cancel(sheaf_engine *engine, uint64_t index);
-/* Starts nothing new: what waits ends as cancelled (attempted:false where nothing was sent), what is in flight
- * is let end, without retries. */
+/* Starts nothing new: what waits ends as cancelled (attempted:false where nothing was sent), what
+ * is in flight is let end, without retries. */
 SHEAF_API int32_t sheaf_engine_drain(sheaf_engine *engine);
 /* The same, and what is in flight is cancelled now; its outcome is unknown. */
 SHEAF_API int32_t sheaf_engine_abort(sheaf_engine *engine);
@@ -151,7 +157,8 @@ SHEAF_API int32_t sheaf_engine_abort(sheaf_engine *engine);
 
 enum { SHEAF_EXCHANGE_HTTP = 0, SHEAF_EXCHANGE_TASK = 1 };
 
-/* One call the transport is to make. Everything lives until on_done has been reported for its id. */
+/* One call the transport is to make. Everything lives until on_done has been reported for its id.
+ */
 typedef struct sheaf_exchange {
   uint32_t struct_bytes;
   uint32_t kind; /* SHEAF_EXCHANGE_* */
@@ -160,34 +167,36 @@ typedef struct sheaf_exchange {
   sheaf_slice url; /* absolute */
   const sheaf_header *headers;
   uint32_t header_count;
-  uint32_t endpoint;    /* index in the options */
-  uint64_t same_key;    /* exchanges with one key have one url and one header list: cache what you make of them */
-  sheaf_slice body;     /* data NULL: pull it by sheaf_engine_body_read */
-  uint64_t body_bytes;  /* SHEAF_NEVER: not known before the end */
+  uint32_t endpoint; /* index in the options */
+  uint64_t same_key; /* exchanges with one key have one url and one header list: cache what you make
+                        of them */
+  sheaf_slice body;  /* data NULL: pull it by sheaf_engine_body_read */
+  uint64_t body_bytes; /* SHEAF_NEVER: not known before the end */
   uint64_t reply_bytes_max;
-  uint64_t timeout_ns;  /* from the start */
+  uint64_t timeout_ns; /* from the start */
   bool stream;
-  uint64_t index;       /* of the row, for messages */
-  void *user;           /* of the request: what a task runs */
+  uint64_t index; /* of the row, for messages */
+  void *user;     /* of the request: what a task runs */
 } sheaf_exchange;
 
 /* How an exchange ended. status: SHEAF_OK when a whole reply came (of any HTTP status). */
 enum {
   SHEAF_END_OK = 0,
-  SHEAF_END_NOT_SENT = 1,   /* connect, name or TLS failed, or the peer says it did not look */
-  SHEAF_END_BROKEN = 2,     /* the connection failed after bytes had left */
-  SHEAF_END_TIMEOUT = 3,    /* timeout_ns passed after bytes had left */
-  SHEAF_END_TOO_LARGE = 4,  /* the reply passed reply_bytes_max */
-  SHEAF_END_CANCELLED = 5,  /* by action CANCEL */
-  SHEAF_END_REFUSED = 6     /* the transport will not send it (origin, scheme, key): not sent, no retry */
+  SHEAF_END_NOT_SENT = 1,  /* connect, name or TLS failed, or the peer says it did not look */
+  SHEAF_END_BROKEN = 2,    /* the connection failed after bytes had left */
+  SHEAF_END_TIMEOUT = 3,   /* timeout_ns passed after bytes had left */
+  SHEAF_END_TOO_LARGE = 4, /* the reply passed reply_bytes_max */
+  SHEAF_END_CANCELLED = 5, /* by action CANCEL */
+  SHEAF_END_REFUSED =
+      6 /* the transport will not send it (origin, scheme, key): not sent, no retry */
 };
 
 typedef struct sheaf_exchange_end {
   uint32_t struct_bytes;
-  uint32_t end; /* SHEAF_END_* */
-  uint32_t http_status;    /* 0: none came */
-  bool retryable;          /* false: another try cannot help (TLS trust) */
-  sheaf_slice message;     /* what happened, for people; no secrets */
+  uint32_t end;         /* SHEAF_END_* */
+  uint32_t http_status; /* 0: none came */
+  bool retryable;       /* false: another try cannot help (TLS trust) */
+  sheaf_slice message;  /* what happened, for people; no secrets */
   /* for tasks: what the function reports */
   uint64_t retry_after_ns; /* SHEAF_NEVER: not told */
   sheaf_usage usage;
@@ -195,16 +204,18 @@ typedef struct sheaf_exchange_end {
 
 SHEAF_API void sheaf_exchange_end_init(sheaf_exchange_end *end);
 
-/* Reports. Slices are copied. An unknown or finished id is ignored (SHEAF_E_NOT_FOUND): late events are harmless.
- * on_head: the status and header lines ("name: value\n"), when they have come. on_data: bytes of the body, decoded
- * from any content coding. SHEAF_E_LIMIT: the reply is too large, cancel it. SHEAF_E_FULL (replies that stream into a lane of
- * many rows only): nothing was taken, offer the same bytes after the next step. on_done: once. */
-SHEAF_API int32_t sheaf_engine_on_head(sheaf_engine *engine, uint64_t exchange, uint32_t http_status,
-                                       sheaf_slice headers);
+/* Reports. Slices are copied. An unknown or finished id is ignored (SHEAF_E_NOT_FOUND): late events
+ * are harmless. on_head: the status and header lines ("name: value\n"), when they have come.
+ * on_data: bytes of the body, decoded from any content coding. SHEAF_E_LIMIT: the reply is too
+ * large, cancel it. SHEAF_E_FULL (replies that stream into a lane of many rows only): nothing was
+ * taken, offer the same bytes after the next step. on_done: once. */
+SHEAF_API int32_t sheaf_engine_on_head(sheaf_engine *engine, uint64_t exchange,
+                                       uint32_t http_status, sheaf_slice headers);
 SHEAF_API int32_t sheaf_engine_on_data(sheaf_engine *engine, uint64_t exchange, sheaf_slice bytes);
 SHEAF_API int32_t sheaf_engine_on_done(sheaf_engine *engine, uint64_t exchange,
                                        const sheaf_exchange_end *end);
-/* Copies up to capacity bytes of a body from offset; answers the count, 0 at the end, or an error. */
+/* Copies up to capacity bytes of a body from offset; answers the count, 0 at the end, or an error.
+ */
 SHEAF_API int64_t sheaf_engine_body_read(sheaf_engine *engine, uint64_t exchange, uint64_t offset,
                                          void *to, size_t capacity);
 
@@ -214,8 +225,9 @@ SHEAF_API int64_t sheaf_engine_body_read(sheaf_engine *engine, uint64_t exchange
 enum {
   SHEAF_RECORD_RUN = 1,   /* a run begins: JSON text */
   SHEAF_RECORD_RANGE = 2, /* first u64, last u64, cost_max_usd_nano i64: may be sent from now on */
-  SHEAF_RECORD_VOID = 3,  /* first u64, last u64: these are known not to have been billed, and have no line */
-  SHEAF_RECORD_END = 4,   /* the run ended in order */
+  SHEAF_RECORD_VOID =
+      3, /* first u64, last u64: these are known not to have been billed, and have no line */
+  SHEAF_RECORD_END = 4,        /* the run ended in order */
   SHEAF_RECORD_JOB_FIRST = 16, /* of flights of many rows: u64 flight, then the lane's own */
   SHEAF_RECORD_JOB_LAST = 63
 };
@@ -226,21 +238,24 @@ typedef struct sheaf_record {
   sheaf_slice payload;
 } sheaf_record;
 
-/* Records up to ticket are as durable as the store promises; or the store failed (then nothing more is sent). */
+/* Records up to ticket are as durable as the store promises; or the store failed (then nothing more
+ * is sent). */
 SHEAF_API int32_t sheaf_engine_on_stored(sheaf_engine *engine, uint64_t ticket, int32_t status);
 /* Records of earlier runs, oldest first, while the engine is recovering; count 0 ends it. */
 SHEAF_API int32_t sheaf_engine_on_scanned(sheaf_engine *engine, const sheaf_record *records,
                                           uint32_t count);
-/* Turns durable records on: the engine is recovering until on_scanned ends, then writes before it sends. Before the
- * first step. */
+/* Turns durable records on: the engine is recovering until on_scanned ends, then writes before it
+ * sends. Before the first step. */
 SHEAF_API int32_t sheaf_engine_use_store(sheaf_engine *engine);
 
 /* ---- Time ---- */
 
-/* Decides. now_ns is monotonic (going back is clamped); unix_ms is wall time, for dates in headers only.
- * SHEAF_OK, SHEAF_E_NOMEM (try again later: nothing is lost), SHEAF_E_MISUSE (from inside a vtable slot). */
+/* Decides. now_ns is monotonic (going back is clamped); unix_ms is wall time, for dates in headers
+ * only. SHEAF_OK, SHEAF_E_NOMEM (try again later: nothing is lost), SHEAF_E_MISUSE (from inside a
+ * vtable slot). */
 SHEAF_API int32_t sheaf_engine_step(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms);
-/* When step wants to be called again though nothing was reported: monotonic ns, SHEAF_NEVER, or 0 for now. */
+/* When step wants to be called again though nothing was reported: monotonic ns, SHEAF_NEVER, or 0
+ * for now. */
 SHEAF_API uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine);
 /* Input ended, nothing inside, all events taken. */
 SHEAF_API bool sheaf_engine_is_idle(const sheaf_engine *engine);
@@ -260,8 +275,8 @@ typedef struct sheaf_action {
   const sheaf_record *records;
 } sheaf_action;
 
-/* The next thing to do. SHEAF_OK, SHEAF_E_EMPTY. What it points at is valid until the next call on the engine;
- * an exchange until its on_done. Does not allocate. */
+/* The next thing to do. SHEAF_OK, SHEAF_E_EMPTY. What it points at is valid until the next call on
+ * the engine; an exchange until its on_done. Does not allocate. */
 SHEAF_API int32_t sheaf_engine_next_action(sheaf_engine *engine, sheaf_action *action);
 
 /* ---- Events ---- */
@@ -275,11 +290,11 @@ enum {
 
 /* Notices: things a person wants to be told once. */
 enum {
-  SHEAF_NOTICE_PAUSED = 1,        /* number: ns until the pool goes on */
-  SHEAF_NOTICE_BREAKER_OPEN = 2,  /* number: ns until the probe */
+  SHEAF_NOTICE_PAUSED = 1,       /* number: ns until the pool goes on */
+  SHEAF_NOTICE_BREAKER_OPEN = 2, /* number: ns until the probe */
   SHEAF_NOTICE_BREAKER_CLOSED = 3,
-  SHEAF_NOTICE_KEY_STOPPED = 4,   /* auth or quota: this key sends no more */
-  SHEAF_NOTICE_BUDGET = 5,        /* the spend cap was reached */
+  SHEAF_NOTICE_KEY_STOPPED = 4,    /* auth or quota: this key sends no more */
+  SHEAF_NOTICE_BUDGET = 5,         /* the spend cap was reached */
   SHEAF_NOTICE_RESENT_UNKNOWN = 6, /* number: index of the row */
   SHEAF_NOTICE_STORE_FAILED = 7,
   SHEAF_NOTICE_RUN_DEADLINE = 8
@@ -307,15 +322,17 @@ typedef struct sheaf_transport {
   uint32_t struct_bytes;
   uint32_t reserved;
   void *ctx;
-  int32_t (*start)(void *ctx, const sheaf_exchange *exchange); /* not OK: the exchange ends as not sent */
-  void (*cancel)(void *ctx, uint64_t exchange);                /* on_done still follows */
+  int32_t (*start)(void *ctx,
+                   const sheaf_exchange *exchange); /* not OK: the exchange ends as not sent */
+  void (*cancel)(void *ctx, uint64_t exchange);     /* on_done still follows */
 } sheaf_transport;
 
 typedef struct sheaf_store {
   uint32_t struct_bytes;
   uint32_t reserved;
   void *ctx;
-  /* Starts to write; answer by on_stored. SHEAF_OK: under way. SHEAF_E_END: written already, no answer follows. */
+  /* Starts to write; answer by on_stored. SHEAF_OK: under way. SHEAF_E_END: written already, no
+   * answer follows. */
   int32_t (*append)(void *ctx, uint64_t ticket, const sheaf_record *records, uint32_t count);
   /* Starts to read all records; answer by on_scanned. SHEAF_E_END: there are none. */
   int32_t (*scan)(void *ctx);
@@ -325,23 +342,27 @@ typedef struct sheaf_source {
   uint32_t struct_bytes;
   uint32_t reserved;
   void *ctx;
-  /* The next request; its slices live until the next call. SHEAF_OK, SHEAF_E_LATER, SHEAF_E_END; anything else ends
-   * the input, what is in flight drains, and run_once answers it. */
+  /* The next request; its slices live until the next call. SHEAF_OK, SHEAF_E_LATER, SHEAF_E_END;
+   * anything else ends the input, what is in flight drains, and run_once answers it. */
   int32_t (*next)(void *ctx, sheaf_request *request);
-  /* Optional. Asked with the fingerprint, before admission: SHEAF_OK run it; SHEAF_E_END it is done already, skip it (its index is used up). */
-  int32_t (*admit)(void *ctx, uint64_t index, const sheaf_request *request, const uint8_t fingerprint[16]);
+  /* Optional. Asked with the fingerprint, before admission: SHEAF_OK run it; SHEAF_E_END it is done
+   * already, skip it (its index is used up). */
+  int32_t (*admit)(void *ctx, uint64_t index, const sheaf_request *request,
+                   const uint8_t fingerprint[16]);
   /* Optional. The request behind a source_ref, again. */
   int32_t (*reread)(void *ctx, uint64_t source_ref, sheaf_request *request);
-  /* Optional. A request that could not be built; the sentence names the field and the remedy. SHEAF_OK: go on (the row ends as
-   * invalid_request); anything else ends the input with it. */
-  int32_t (*refused)(void *ctx, uint64_t index, const sheaf_request *request, const sheaf_parse_error *error);
+  /* Optional. A request that could not be built; the sentence names the field and the remedy.
+   * SHEAF_OK: go on (the row ends as invalid_request); anything else ends the input with it. */
+  int32_t (*refused)(void *ctx, uint64_t index, const sheaf_request *request,
+                     const sheaf_parse_error *error);
 } sheaf_source;
 
 typedef struct sheaf_sink {
   uint32_t struct_bytes;
   uint32_t reserved;
   void *ctx;
-  /* Takes an event. SHEAF_OK; SHEAF_E_LATER: not now, offer it again (the engine stops admitting); else the run aborts with it. */
+  /* Takes an event. SHEAF_OK; SHEAF_E_LATER: not now, offer it again (the engine stops admitting);
+   * else the run aborts with it. */
   int32_t (*put)(void *ctx, const sheaf_event *event);
 } sheaf_sink;
 
@@ -350,15 +371,18 @@ typedef struct sheaf_host {
   uint32_t reserved;
   void *ctx;
   void (*wake_at)(void *ctx, uint64_t deadline_ns); /* optional */
-  void (*log)(void *ctx, uint32_t level, sheaf_slice message); /* optional; levels 1 error .. 4 debug */
+  void (*log)(void *ctx, uint32_t level,
+              sheaf_slice message); /* optional; levels 1 error .. 4 debug */
 } sheaf_host;
 
-/* What a user puts into the way of a row. A slot answers at once, or SHEAF_E_LATER and then by sheaf_engine_on_hook. */
+/* What a user puts into the way of a row. A slot answers at once, or SHEAF_E_LATER and then by
+ * sheaf_engine_on_hook. */
 typedef struct sheaf_hooks {
   uint32_t struct_bytes;
   uint32_t reserved;
   void *ctx;
-  /* Optional. Looks at a decoded success. SHEAF_OK: good. SHEAF_E_FIELD: invalid_response, retried as such (two at most). */
+  /* Optional. Looks at a decoded success. SHEAF_OK: good. SHEAF_E_FIELD: invalid_response, retried
+   * as such (two at most). */
   int32_t (*validate)(void *ctx, const sheaf_result *result);
 } sheaf_hooks;
 
@@ -375,8 +399,9 @@ typedef struct sheaf_doors {
 
 /* Hands the doors over (structs copied; contexts outlive the engine). Before the first step. */
 SHEAF_API int32_t sheaf_engine_open(sheaf_engine *engine, const sheaf_doors *doors);
-/* Pulls from the source, steps, acts, hands out events, until nothing moves. SHEAF_OK: wait for reports or
- * timeout_ns. SHEAF_E_END: the engine is idle, the run is over. Anything else: what source, sink or store answered; call on to drain. */
+/* Pulls from the source, steps, acts, hands out events, until nothing moves. SHEAF_OK: wait for
+ * reports or timeout_ns. SHEAF_E_END: the engine is idle, the run is over. Anything else: what
+ * source, sink or store answered; call on to drain. */
 SHEAF_API int32_t sheaf_engine_run_once(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms);
 
 #ifdef __cplusplus

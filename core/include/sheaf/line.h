@@ -1,6 +1,8 @@
-/* sheaf/line.h: the bytes on disk: input lines, output lines, the framed log, fingerprints, the resume index.
+/* sheaf/line.h: the bytes on disk: input lines, output lines, the framed log, fingerprints, the
+ * resume index.
  *
- * Pure codecs: hosts only read, write, sync and rename, so that any host continues any other's run. */
+ * Pure codecs: hosts only read, write, sync and rename, so that any host continues any other's run.
+ */
 #ifndef SHEAF_LINE_H
 #define SHEAF_LINE_H
 
@@ -18,9 +20,10 @@ extern "C" {
 
 /* ---- A line in ---- */
 
-/* Reads one input line (without its LF) into a request: a string, the short form, or the OpenAI batch form. The request's
- * slices point into line and scratch (reset by the call). Text fields that need it are unescaped into scratch.
- * error is filled on failure: SHEAF_E_SYNTAX, SHEAF_E_TYPE, SHEAF_E_FIELD, SHEAF_E_UTF8, SHEAF_E_DEPTH, SHEAF_E_TOO_LONG, SHEAF_E_NOMEM. */
+/* Reads one input line (without its LF) into a request: a string, the short form, or the OpenAI
+ * batch form. The request's slices point into line and scratch (reset by the call). Text fields
+ * that need it are unescaped into scratch. error is filled on failure: SHEAF_E_SYNTAX,
+ * SHEAF_E_TYPE, SHEAF_E_FIELD, SHEAF_E_UTF8, SHEAF_E_DEPTH, SHEAF_E_TOO_LONG, SHEAF_E_NOMEM. */
 SHEAF_API int32_t sheaf_line_read(sheaf_slice line, sheaf_buf *scratch, sheaf_request *request,
                                   sheaf_parse_error *error);
 
@@ -39,10 +42,12 @@ typedef struct sheaf_line_facts {
   uint32_t error_class;
 } sheaf_line_facts;
 
-/* Reads an output line. SHEAF_E_SYNTAX (torn or foreign), SHEAF_E_FIELD (not an output line). Does not allocate. */
+/* Reads an output line. SHEAF_E_SYNTAX (torn or foreign), SHEAF_E_FIELD (not an output line). Does
+ * not allocate. */
 SHEAF_API int32_t sheaf_line_facts_read(sheaf_slice line, sheaf_line_facts *facts);
 
-/* ---- Fingerprint: first 128 bits of SHA-256 over provider, path and final body, each preceded by its length ---- */
+/* ---- Fingerprint: first 128 bits of SHA-256 over provider, path and final body, each preceded by
+ * its length ---- */
 
 SHEAF_API void sheaf_fingerprint(sheaf_slice provider, sheaf_slice path, sheaf_slice body,
                                  sheaf_sha256_blocks_fn blocks, uint8_t fingerprint[16]);
@@ -80,9 +85,10 @@ typedef struct sheaf_log_report {
   int64_t created_unix_ms;
 } sheaf_log_report;
 
-/* Reads a whole log held in memory, hands each valid frame to fn (may be NULL), leaves log ready to append at bytes_valid.
- * SHEAF_OK; SHEAF_E_PARTIAL: not even a header, start anew; SHEAF_E_VERSION: a newer format or a frame type below 128 that
- * is not known (type_known_max); SHEAF_E_CORRUPT: durable frames are damaged, do not write; what fn answers. */
+/* Reads a whole log held in memory, hands each valid frame to fn (may be NULL), leaves log ready to
+ * append at bytes_valid. SHEAF_OK; SHEAF_E_PARTIAL: not even a header, start anew; SHEAF_E_VERSION:
+ * a newer format or a frame type below 128 that is not known (type_known_max); SHEAF_E_CORRUPT:
+ * durable frames are damaged, do not write; what fn answers. */
 SHEAF_API int32_t sheaf_log_read(sheaf_log *log, sheaf_slice bytes, uint32_t type_known_max,
                                  sheaf_log_frame_fn fn, void *ctx, sheaf_log_report *report);
 
@@ -96,22 +102,27 @@ typedef struct sheaf_range {
 SHEAF_API void sheaf_range_write(const sheaf_range *range, uint8_t bytes[SHEAF_RANGE_BYTES]);
 SHEAF_API int32_t sheaf_range_read(sheaf_slice payload, sheaf_range *range);
 
-/* ---- The resume index: which rows are done, and where their lines are; also finds duplicate ids ---- */
+/* ---- The resume index: which rows are done, and where their lines are; also finds duplicate ids
+ * ---- */
 
 typedef struct sheaf_resume sheaf_resume;
 
-/* An index of custom_ids. 8 bytes an offset and at most 16 for the id per row; outcomes of earlier lines take 16 more each. */
+/* An index of custom_ids. 8 bytes an offset and at most 16 for the id per row; outcomes of earlier
+ * lines take 16 more each. */
 SHEAF_API int32_t sheaf_resume_new(const sheaf_allocator *allocator, sheaf_resume **resume);
 SHEAF_API void sheaf_resume_free(sheaf_resume *resume);
-/* Tells of a whole line of the earlier output, in file order. SHEAF_E_NOMEM, and what sheaf_line_facts_read answers. */
+/* Tells of a whole line of the earlier output, in file order. SHEAF_E_NOMEM, and what
+ * sheaf_line_facts_read answers. */
 SHEAF_API int32_t sheaf_resume_add_line(sheaf_resume *resume, sheaf_slice line, uint64_t offset);
-/* Asks for a row about to be admitted. SHEAF_OK: run it. SHEAF_E_END: done (a success, or a failure when !retry_failed); *offset is its line.
- * SHEAF_E_OTHER_RUN: the id is there with another fingerprint. */
+/* Asks for a row about to be admitted. SHEAF_OK: run it. SHEAF_E_END: done (a success, or a failure
+ * when !retry_failed); *offset is its line. SHEAF_E_OTHER_RUN: the id is there with another
+ * fingerprint. */
 SHEAF_API int32_t sheaf_resume_find(const sheaf_resume *resume, sheaf_slice custom_id,
                                     const uint8_t fingerprint[16], bool retry_failed,
                                     uint64_t *offset);
-/* Notes an id of the input. place is anything the host finds its line by. SHEAF_OK; SHEAF_E_DUPLICATE: very likely
- * seen before at *earlier (compare the ids to be sure; 1 in 10^9 rows meets a false one); SHEAF_E_NOMEM. */
+/* Notes an id of the input. place is anything the host finds its line by. SHEAF_OK;
+ * SHEAF_E_DUPLICATE: very likely seen before at *earlier (compare the ids to be sure; 1 in 10^9
+ * rows meets a false one); SHEAF_E_NOMEM. */
 SHEAF_API int32_t sheaf_resume_note_id(sheaf_resume *resume, sheaf_slice custom_id, uint32_t place,
                                        uint32_t *earlier);
 SHEAF_API uint64_t sheaf_resume_lines(const sheaf_resume *resume);

@@ -1,8 +1,8 @@
 /* sheaf/provider.h: how a provider speaks. Data in, data out; no state but what is handed in.
  *
- * A provider is one file and one table entry; a user's own is a sheaf_provider handed to the engine's
- * options. A slot that is NULL is not offered. Slots may not call the engine and may not keep what they
- * are given. */
+ * A provider is one file and one table entry; a user's own is a sheaf_provider handed to the
+ * engine's options. A slot that is NULL is not offered. Slots may not call the engine and may not
+ * keep what they are given. */
 #ifndef SHEAF_PROVIDER_H
 #define SHEAF_PROVIDER_H
 
@@ -14,12 +14,14 @@
 extern "C" {
 #endif
 
-/* A header of a request. With a credential id it is a slot: the host's driver sends value (a prefix such
- * as "Bearer ") followed by the secret, after checking the origin. The secret never enters the core. */
+/* A header of a request. With a credential id it is a slot: the host's driver sends value (a prefix
+ * such as "Bearer ") followed by the secret, after checking the origin. The secret never enters the
+ * core. */
 typedef struct sheaf_header {
   sheaf_slice name;
   sheaf_slice value;
-  uint32_t credential_id; /* 0: an ordinary header. In a provider's table 1 stands for "the endpoint's" */
+  uint32_t credential_id; /* 0: an ordinary header. In a provider's table 1 stands for "the
+                             endpoint's" */
   uint32_t reserved;
 } sheaf_header;
 
@@ -35,12 +37,12 @@ typedef struct sheaf_build {
 /* What build makes. path and body are empty when it is called. */
 typedef struct sheaf_call {
   uint32_t struct_bytes;
-  uint32_t operation;         /* the provider's own number, handed to decode */
-  sheaf_buf *path;            /* joined to base_url: "/chat/completions"; may hold a query */
-  sheaf_buf *body;            /* the final bytes: what the fingerprint covers */
-  int64_t output_tokens_max;  /* the cap that was sent, or SHEAF_ABSENT */
-  const char *error_field;    /* on failure: static */
-  const char *error_message;  /* on failure: one sentence with the remedy; static */
+  uint32_t operation;        /* the provider's own number, handed to decode */
+  sheaf_buf *path;           /* joined to base_url: "/chat/completions"; may hold a query */
+  sheaf_buf *body;           /* the final bytes: what the fingerprint covers */
+  int64_t output_tokens_max; /* the cap that was sent, or SHEAF_ABSENT */
+  const char *error_field;   /* on failure: static */
+  const char *error_message; /* on failure: one sentence with the remedy; static */
 } sheaf_call;
 
 /* A reply, or what there is of it. */
@@ -48,25 +50,31 @@ typedef struct sheaf_reply {
   uint32_t struct_bytes;
   uint32_t http_status;
   uint32_t operation;
-  bool stream;         /* body is a stream of events */
-  sheaf_slice headers; /* "name: value" lines, each ending in LF (CR tolerated), without the status line */
+  bool stream; /* body is a stream of events */
+  /* "name: value" lines, each ending in LF (CR tolerated), without the status line */
+  sheaf_slice headers;
   sheaf_slice body;
   int64_t unix_ms; /* wall time, for dates in headers */
 } sheaf_reply;
 
 /* What a refusal is about, beyond its class: which controller answers it (algorithms.md 5). */
-enum { SHEAF_SCOPE_POOL = 0, SHEAF_SCOPE_CONCURRENCY = 1, SHEAF_SCOPE_ENDPOINT = 2, SHEAF_SCOPE_REQUEST = 3 };
+enum {
+  SHEAF_SCOPE_POOL = 0,
+  SHEAF_SCOPE_CONCURRENCY = 1,
+  SHEAF_SCOPE_ENDPOINT = 2,
+  SHEAF_SCOPE_REQUEST = 3
+};
 
 /* What decode and classify find. Slices point into the reply, into scratch, or at static text. */
 typedef struct sheaf_decoded {
   uint32_t struct_bytes;
   uint32_t error_class;
-  uint32_t billing;       /* SHEAF_BILLING_*; a 2xx is billed, a 4xx refused */
-  uint32_t scope;         /* SHEAF_SCOPE_*, for rate_limit, overloaded, quota, auth */
+  uint32_t billing;        /* SHEAF_BILLING_*; a 2xx is billed, a 4xx refused */
+  uint32_t scope;          /* SHEAF_SCOPE_*, for rate_limit, overloaded, quota, auth */
   uint64_t retry_after_ns; /* SHEAF_NEVER: not told */
-  int32_t should_retry;   /* x-should-retry: 1 true, 0 false, -1 not told */
-  bool retryable;         /* false for errors of the class that a retry cannot mend (TLS trust) */
-  sheaf_slice text_json;  /* the answer as the inside of a JSON string */
+  int32_t should_retry;    /* x-should-retry: 1 true, 0 false, -1 not told */
+  bool retryable;          /* false for errors of the class that a retry cannot mend (TLS trust) */
+  sheaf_slice text_json;   /* the answer as the inside of a JSON string */
   sheaf_slice finish_reason;
   sheaf_slice request_id;
   sheaf_slice model;
@@ -89,7 +97,7 @@ enum {
 /* A limit as headers tell it. */
 typedef struct sheaf_limit {
   uint32_t resource;
-  bool is_window; /* reset is the end of a fixed window, not the time until full */
+  bool is_window;    /* reset is the end of a fixed window, not the time until full */
   int64_t limit;     /* SHEAF_ABSENT: not told */
   int64_t remaining; /* SHEAF_ABSENT: not told */
   uint64_t reset_ns; /* from now; SHEAF_NEVER: not told */
@@ -107,31 +115,34 @@ enum { SHEAF_FRAMING_SSE = 0, SHEAF_FRAMING_NDJSON = 1 };
 typedef struct sheaf_stream {
   uint32_t struct_bytes;
   uint32_t operation;
-  sheaf_buf text;   /* the answer so far, as the inside of a JSON string; append, never rewrite */
-  sheaf_buf notes;  /* small strings the slots below point into by offset: model, ids, messages */
+  sheaf_buf text;  /* the answer so far, as the inside of a JSON string; append, never rewrite */
+  sheaf_buf notes; /* small strings the slots below point into by offset: model, ids, messages */
   sheaf_decoded so_far; /* its slices point into notes or static text; see sheaf_stream_note */
-  bool terminal;    /* the dialect's end marker came: nothing after it counts */
-  bool finished;    /* a finish reason came: the end of the body is a proper end */
+  bool terminal;        /* the dialect's end marker came: nothing after it counts */
+  bool finished;        /* a finish reason came: the end of the body is a proper end */
   uint64_t tokens_seen; /* content events, for estimates where usage never comes */
 } sheaf_stream;
 
-/* Keeps a copy of bytes for the life of the stream; empty on lack of memory (stream->notes.status). */
+/* Keeps a copy of bytes for the life of the stream; empty on lack of memory (stream->notes.status).
+ */
 SHEAF_API sheaf_slice sheaf_stream_note(sheaf_stream *stream, sheaf_slice bytes);
 
 typedef struct sheaf_provider {
   uint32_t struct_bytes;
-  uint32_t framing;           /* SHEAF_FRAMING_* */
-  const char *name;           /* "openai"; lower case, at most 31 bytes */
-  const char *base_url;       /* where it lives unless the endpoint says otherwise */
-  const char *key_variables;  /* environment variables a host may look for, comma separated; NULL: no key */
+  uint32_t framing;     /* SHEAF_FRAMING_* */
+  const char *name;     /* "openai"; lower case, at most 31 bytes */
+  const char *base_url; /* where it lives unless the endpoint says otherwise */
+  /* environment variables a host may look for, comma separated; NULL: no key */
+  const char *key_variables;
   const sheaf_header *headers; /* sent with every request; credential_id 1 marks the key's slot */
   uint32_t header_count;
-  uint32_t charge_tokens;     /* SHEAF_CHARGE_* of tokens and input_tokens */
-  uint32_t charge_output;     /* and of output_tokens */
+  uint32_t charge_tokens; /* SHEAF_CHARGE_* of tokens and input_tokens */
+  uint32_t charge_output; /* and of output_tokens */
   uint32_t reserved;
-  void *ctx;                  /* the user's own */
+  void *ctx; /* the user's own */
 
-  /* Writes path and body. SHEAF_E_UNSUPPORTED (no such url), SHEAF_E_FIELD, SHEAF_E_TYPE, SHEAF_E_NOMEM. Required. */
+  /* Writes path and body. SHEAF_E_UNSUPPORTED (no such url), SHEAF_E_FIELD, SHEAF_E_TYPE,
+   * SHEAF_E_NOMEM. Required. */
   int32_t (*build)(const struct sheaf_provider *provider, const sheaf_build *build,
                    sheaf_call *call);
   /* Reads a 2xx reply that is not a stream. A 200 that carries an error is classified. Required. */
@@ -140,10 +151,12 @@ typedef struct sheaf_provider {
   /* Reads any other reply. NULL: by status alone. */
   int32_t (*classify)(const struct sheaf_provider *provider, const sheaf_reply *reply,
                       sheaf_buf *scratch, sheaf_decoded *decoded);
-  /* One event of a stream. event: the SSE event name, empty for NDJSON. Text goes to stream->text. */
+  /* One event of a stream. event: the SSE event name, empty for NDJSON. Text goes to stream->text.
+   */
   int32_t (*event)(const struct sheaf_provider *provider, sheaf_slice event, sheaf_slice data,
                    sheaf_stream *stream);
-  /* Limits from headers (and the body of a refusal). Answers how many of at most SHEAF_LIMITS_MAX were filled. */
+  /* Limits from headers (and the body of a refusal). Answers how many of at most SHEAF_LIMITS_MAX
+   * were filled. */
   uint32_t (*read_limits)(const struct sheaf_provider *provider, const sheaf_reply *reply,
                           sheaf_limit *limits);
   /* The n-th tool call of a reply's body. */
@@ -153,13 +166,14 @@ typedef struct sheaf_provider {
   uint64_t (*quota_class)(const struct sheaf_provider *provider, sheaf_slice model);
 } sheaf_provider;
 
-/* A provider of the built-in table: "openai", "anthropic", "gemini", "ollama"; NULL if there is none. */
+/* A provider of the built-in table: "openai", "anthropic", "gemini", "ollama"; NULL if there is
+ * none. */
 SHEAF_API const sheaf_provider *sheaf_provider_find(sheaf_slice name);
 /* The n-th of the table, NULL past its end. */
 SHEAF_API const sheaf_provider *sheaf_provider_at(uint32_t n);
 
-/* Class, billing, wait and message of a reply by its status, its common headers and an OpenAI-shaped body: what a
- * provider of one's own falls back on. */
+/* Class, billing, wait and message of a reply by its status, its common headers and an
+ * OpenAI-shaped body: what a provider of one's own falls back on. */
 SHEAF_API void sheaf_classify_common(const sheaf_reply *reply, sheaf_buf *scratch,
                                      sheaf_decoded *decoded);
 /* All fields absent. */

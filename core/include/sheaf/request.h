@@ -8,25 +8,27 @@
 extern "C" {
 #endif
 
-/* prompt holds the inside of a JSON string (escapes kept), not plain text: spares the hot path a copy. */
+/* prompt holds the inside of a JSON string (escapes kept), not plain text: spares the hot path a
+ * copy. */
 #define SHEAF_REQUEST_PROMPT_ESCAPED 1u
-/* No HTTP: the transport runs a function of the host's under the same limits (`user` says which). */
+/* No HTTP: the transport runs a function of the host's under the same limits (`user` says which).
+ */
 #define SHEAF_REQUEST_TASK 2u
 /* Ask for a streamed reply: delta and discard events come before the result. */
 #define SHEAF_REQUEST_STREAM 4u
 
 enum { SHEAF_LANE_LIVE = 0, SHEAF_LANE_MERGED = 1, SHEAF_LANE_BATCH = 2, SHEAF_LANE_AUTO = 3 };
 
-/* One request. Exactly one of prompt, messages, body, task is given. All slices are borrowed for the
- * call that takes the request and copied by the engine. Fill with SHEAF_REQUEST_INIT first. */
+/* One request. Exactly one of prompt, messages, body, task is given. All slices are borrowed for
+ * the call that takes the request and copied by the engine. Fill with SHEAF_REQUEST_INIT first. */
 typedef struct sheaf_request {
   uint32_t struct_bytes;
   uint32_t flags;
   sheaf_slice custom_id; /* at most 512 bytes; empty: "row-N", N = index + 1 */
   sheaf_slice prompt;    /* UTF-8 text, one user turn (or one input, for embeddings) */
   sheaf_slice messages;  /* a JSON array in OpenAI chat shape; built per provider */
-  sheaf_slice body;      /* a JSON object in the provider's own shape; goes out as the bytes it is */
-  sheaf_slice url;       /* path of the operation, as "/v1/embeddings"; empty: the endpoint's default */
+  sheaf_slice body; /* a JSON object in the provider's own shape; goes out as the bytes it is */
+  sheaf_slice url;  /* path of the operation, as "/v1/embeddings"; empty: the endpoint's default */
   sheaf_slice system;    /* UTF-8 text, for prompt and messages; empty: the engine's option */
   sheaf_slice params;    /* JSON members without braces: "temperature":0,"top_p":1 */
   sheaf_slice model;     /* empty: the endpoint's */
@@ -94,11 +96,12 @@ typedef struct sheaf_result {
   int64_t cost_usd_nano;  /* of all attempts; SHEAF_ABSENT: no price known */
   uint64_t queue_ns;      /* admission to the first start, or to the end */
   uint64_t first_byte_ns; /* start of the last attempt to its first byte; SHEAF_NEVER: none */
-  uint64_t ttft_ns;       /* start of the last attempt to its first token; SHEAF_NEVER: not streamed */
-  uint64_t latency_ns;    /* of the last attempt; 0 if never attempted */
-  uint64_t total_ns;      /* admission to the end */
-  uint64_t server_ns;     /* the server's own total duration (Ollama); SHEAF_NEVER: not told */
-  uint64_t generation_ns; /* the server's own time for output tokens (Ollama); SHEAF_NEVER: not told */
+  uint64_t ttft_ns;    /* start of the last attempt to its first token; SHEAF_NEVER: not streamed */
+  uint64_t latency_ns; /* of the last attempt; 0 if never attempted */
+  uint64_t total_ns;   /* admission to the end */
+  uint64_t server_ns;  /* the server's own total duration (Ollama); SHEAF_NEVER: not told */
+  /* the server's own time for output tokens (Ollama); SHEAF_NEVER: not told */
+  uint64_t generation_ns;
   const sheaf_attempt *history;
   uint32_t history_count;
   uint32_t attempts;  /* exchanges started */
@@ -119,7 +122,8 @@ typedef struct sheaf_result {
 typedef struct sheaf_tool_call {
   sheaf_slice id;
   sheaf_slice name;
-  sheaf_slice arguments; /* JSON text as the provider gave it; for OpenAI the inside of a JSON string */
+  /* JSON text as the provider gave it; for OpenAI the inside of a JSON string */
+  sheaf_slice arguments;
   bool arguments_escaped;
 } sheaf_tool_call;
 

@@ -1,5 +1,5 @@
-/* sheaf: large numbers of LLM requests, run right. This header brings the core; sheaf/client.h, sheaf/files.h and
- * sheaf/curl.h are the native side. */
+/* sheaf: large numbers of LLM requests, run right. This header brings the core; sheaf/client.h,
+ * sheaf/files.h and sheaf/curl.h are the native side. */
 #ifndef SHEAF_SHEAF_H
 #define SHEAF_SHEAF_H
 

@@ -10,7 +10,8 @@
 extern "C" {
 #endif
 
-/* Mean and quantiles of a histogram: relative error at most 1/64 (1.6 %), exact mean and max. ns. */
+/* Mean and quantiles of a histogram: relative error at most 1/64 (1.6 %), exact mean and max. ns.
+ */
 typedef struct sheaf_quantiles {
   uint64_t count;
   uint64_t mean_ns;
@@ -39,12 +40,13 @@ typedef struct sheaf_stats {
   uint32_t struct_bytes;
   uint32_t limited_by; /* SHEAF_LIMITED_BY_* */
   uint64_t admitted;
-  uint64_t skipped;   /* done in an earlier run */
+  uint64_t skipped; /* done in an earlier run */
   uint64_t succeeded;
-  uint64_t failed;    /* attempted or refused at admission */
+  uint64_t failed;        /* attempted or refused at admission */
   uint64_t not_attempted; /* ended unsent: drain, quota, auth, deadline, budget */
   uint64_t failed_by_class[SHEAF_CLASS_COUNT];
-  uint64_t attempt_errors_by_class[SHEAF_CLASS_COUNT]; /* refusals and failures of single attempts */
+  /* refusals and failures of single attempts */
+  uint64_t attempt_errors_by_class[SHEAF_CLASS_COUNT];
   uint64_t queued;
   uint64_t in_flight;
   uint64_t waiting_retry;
@@ -58,21 +60,21 @@ typedef struct sheaf_stats {
   uint64_t output_tokens;
   uint64_t cached_tokens;
   uint64_t reasoning_tokens;
-  uint64_t usage_missing;    /* successes without usage: sums are partial */
-  uint64_t wasted_tokens;    /* tokens of attempts that gave no result, as far as told */
-  int64_t cost_usd_nano;     /* known spend; SHEAF_ABSENT: no price known for any row */
-  int64_t unknown_usd_nano;  /* upper estimate of what unknown outcomes may have cost */
-  uint64_t cost_missing;     /* billed rows without a price */
-  uint64_t bytes_sent;       /* bodies */
+  uint64_t usage_missing;   /* successes without usage: sums are partial */
+  uint64_t wasted_tokens;   /* tokens of attempts that gave no result, as far as told */
+  int64_t cost_usd_nano;    /* known spend; SHEAF_ABSENT: no price known for any row */
+  int64_t unknown_usd_nano; /* upper estimate of what unknown outcomes may have cost */
+  uint64_t cost_missing;    /* billed rows without a price */
+  uint64_t bytes_sent;      /* bodies */
   uint64_t bytes_received;
-  uint64_t started_ns;       /* first step */
-  uint64_t now_ns;           /* latest step */
-  uint64_t limit_milli;      /* concurrency allowed now, sum over endpoints, in 1/1000 */
+  uint64_t started_ns;  /* first step */
+  uint64_t now_ns;      /* latest step */
+  uint64_t limit_milli; /* concurrency allowed now, sum over endpoints, in 1/1000 */
   uint64_t in_flight_max;
   uint64_t in_flight_mean_milli; /* over time */
-  uint64_t rate_milli;       /* completions a second, EMA over 10 s, in 1/1000 */
-  uint64_t paused_until_ns;  /* SHEAF_NEVER: not paused */
-  uint64_t latency_sum_ns;   /* of successes: what one at a time would have taken */
+  uint64_t rate_milli;           /* completions a second, EMA over 10 s, in 1/1000 */
+  uint64_t paused_until_ns;      /* SHEAF_NEVER: not paused */
+  uint64_t latency_sum_ns;       /* of successes: what one at a time would have taken */
   sheaf_quantiles queue;
   sheaf_quantiles ttft;
   sheaf_quantiles latency;
@@ -80,13 +82,15 @@ typedef struct sheaf_stats {
 
 /* A copy of the numbers. Cheap enough for every progress line. Since 0.1. */
 SHEAF_API void sheaf_engine_stats(const sheaf_engine *engine, sheaf_stats *stats);
-/* The same as one JSON object, or as OpenMetrics text ending in "# EOF". Times in ms, cost in USD. */
+/* The same as one JSON object, or as OpenMetrics text ending in "# EOF". Times in ms, cost in USD.
+ */
 SHEAF_API int32_t sheaf_stats_json(const sheaf_stats *stats, sheaf_buf *out);
 SHEAF_API int32_t sheaf_stats_openmetrics(const sheaf_stats *stats, sheaf_buf *out);
-/* Time until `remaining` more rows are done, from the rate of the last 10 s, the concurrency and the rate limits in
- * force and pauses announced; SHEAF_NEVER when it cannot be told. */
+/* Time until `remaining` more rows are done, from the rate of the last 10 s, the concurrency and
+ * the rate limits in force and pauses announced; SHEAF_NEVER when it cannot be told. */
 SHEAF_API uint64_t sheaf_stats_eta_ns(const sheaf_stats *stats, uint64_t remaining);
-/* One line for people: "812/1000 done, 3 failed, 64 running (concurrency), 41.2/s, $0.12". Terminated; answers its length. */
+/* One line for people: "812/1000 done, 3 failed, 64 running (concurrency), 41.2/s, $0.12".
+ * Terminated; answers its length. */
 SHEAF_API size_t sheaf_stats_line(const sheaf_stats *stats, char *line, size_t bytes);
 
 /* ---- Prices: nano-USD per million tokens ---- */
@@ -109,8 +113,9 @@ typedef struct sheaf_price_table {
 } sheaf_price_table;
 
 SHEAF_API const sheaf_price_table *sheaf_prices_builtin(void);
-/* Reads {"date":"…","prices":[{"provider","model","input","output","cache_read","cache_write"}]} with prices in USD per
- * million tokens; rows come before the built-in ones. The table is freed with sheaf_prices_free. */
+/* Reads {"date":"…","prices":[{"provider","model","input","output","cache_read","cache_write"}]}
+ * with prices in USD per million tokens; rows come before the built-in ones. The table is freed
+ * with sheaf_prices_free. */
 SHEAF_API int32_t sheaf_prices_read(sheaf_slice json, const sheaf_allocator *allocator,
                                     sheaf_price_table **table, sheaf_parse_error *error);
 SHEAF_API void sheaf_prices_free(sheaf_price_table *table, const sheaf_allocator *allocator);

@@ -4,8 +4,9 @@
 
 #include <sheaf/stats.h>
 
-/* Values are ns; below 2^10 ns one bucket, then 32 buckets per power of two up to 2^46 ns (19 hours), above: the last. The
- * quantile is the middle of its bucket, clamped to the exact min and max. */
+/* Values are ns; below 2^10 ns one bucket, then 32 buckets per power of two up to 2^46 ns (19
+ * hours), above: the last. The quantile is the middle of its bucket, clamped to the exact min and
+ * max. */
 #define SHEAF__HISTOGRAM_BUCKETS (1 + 36 * 32 + 1)
 
 typedef struct sheaf__histogram {

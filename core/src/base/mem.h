@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-void *sheaf__alloc(const sheaf_allocator *allocator, size_t bytes);      /* not cleared; NULL on refusal */
+void *sheaf__alloc(const sheaf_allocator *allocator,
+                   size_t bytes); /* not cleared; NULL on refusal */
 void *sheaf__alloc_zero(const sheaf_allocator *allocator, size_t bytes); /* cleared */
 void *sheaf__realloc(const sheaf_allocator *allocator, void *ptr, size_t old_bytes, size_t bytes);
 void sheaf__free(const sheaf_allocator *allocator, void *ptr, size_t bytes); /* NULL is fine */
@@ -31,8 +32,12 @@ static inline int64_t sheaf__add_sat_i64(int64_t a, int64_t b) {
   if (!__builtin_add_overflow(a, b, &sum)) return sum;
   return b > 0 ? INT64_MAX : INT64_MIN + 1; /* INT64_MIN means absent */
 }
-static inline uint64_t sheaf__min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static inline uint64_t sheaf__max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static inline uint64_t sheaf__min_u64(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
+static inline uint64_t sheaf__max_u64(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
+}
 
 static inline bool sheaf__slice_equal(sheaf_slice a, sheaf_slice b) {
   return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
@@ -42,13 +47,14 @@ static inline sheaf_slice sheaf__slice_from(sheaf_slice s, size_t from) {
   return rest;
 }
 
-/* Cheap checks are always on and trap; walks only where SHEAF_CHECKS is defined (tests, simulator). */
+/* Cheap checks are always on and trap; walks only where SHEAF_CHECKS is defined (tests, simulator).
+ */
 #ifndef SHEAF_ASSERT
 #define SHEAF_ASSERT(condition) ((condition) ? (void)0 : __builtin_trap())
 #endif
 #define SHEAF_UNREACHABLE() __builtin_trap()
 
-#define SHEAF__MS 1000000ull      /* ns in a millisecond */
+#define SHEAF__MS 1000000ull /* ns in a millisecond */
 #define SHEAF__SECOND 1000000000ull
 
 #endif

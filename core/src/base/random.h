@@ -1,4 +1,5 @@
-/* random.h: keyed draws (algorithms: one more draw elsewhere never changes this request's jitter) and hashes. */
+/* random.h: keyed draws (algorithms: one more draw elsewhere never changes this request's jitter)
+ * and hashes. */
 #ifndef SHEAF_RANDOM_H
 #define SHEAF_RANDOM_H
 

@@ -1,7 +1,7 @@
 /* swar.h: looking at eight bytes at a time with plain 64-bit arithmetic, and one step of UTF-8.
  *
- * The masks hold 0x80 in the place of each byte found. A borrow may set further bits ABOVE a true hit,
- * never below one, so only the lowest bit of a mask may be trusted: that is the first hit. */
+ * The masks hold 0x80 in the place of each byte found. A borrow may set further bits ABOVE a true
+ * hit, never below one, so only the lowest bit of a mask may be trusted: that is the first hit. */
 #ifndef SHEAF_SWAR_H
 #define SHEAF_SWAR_H
 
@@ -29,8 +29,8 @@ static inline uint64_t sheaf__load_few(const char *p, size_t bytes) {
   return word;
 }
 
-/* Bytes that end a plain run inside a JSON string: quote, backslash, below 0x20, 0x80 and above. 0x22
- * and 0x5c keep a byte's high bit, so one final mask serves the four tests. */
+/* Bytes that end a plain run inside a JSON string: quote, backslash, below 0x20, 0x80 and above.
+ * 0x22 and 0x5c keep a byte's high bit, so one final mask serves the four tests. */
 static inline uint64_t sheaf__string_specials(uint64_t word) {
   uint64_t quote = (word ^ (SHEAF__ONES * 0x22)) - SHEAF__ONES;
   uint64_t backslash = (word ^ (SHEAF__ONES * 0x5c)) - SHEAF__ONES;
@@ -65,8 +65,9 @@ static inline const char *sheaf__skip_plain(const char *p, const char *end) {
   return p;
 }
 
-/* One step over UTF-8 (Unicode 15, table 3-7); left is at least 1. The length of the well-formed sequence at
- * p, or minus the length of the ill-formed "maximal subpart", which is replaced by one U+FFFD. */
+/* One step over UTF-8 (Unicode 15, table 3-7); left is at least 1. The length of the well-formed
+ * sequence at p, or minus the length of the ill-formed "maximal subpart", which is replaced by one
+ * U+FFFD. */
 static inline int sheaf__utf8_step(const char *text, size_t left) {
   const unsigned char *p = (const unsigned char *)text;
   unsigned lead = p[0], low = 0x80, high = 0xBF;
@@ -91,8 +92,9 @@ static inline int sheaf__utf8_step(const char *text, size_t left) {
   return length;
 }
 
-/* The end of a run of well-formed sequences of two bytes and more. Those of three bytes, most of the world's text beyond
- * the Latin script, are taken without the tables but for the leads E0 and ED, whose second byte is bounded. */
+/* The end of a run of well-formed sequences of two bytes and more. Those of three bytes, most of
+ * the world's text beyond the Latin script, are taken without the tables but for the leads E0 and
+ * ED, whose second byte is bounded. */
 static inline const char *sheaf__skip_utf8(const char *p, const char *end) {
   while (p < end && (unsigned char)*p >= 0x80) {
     if (end - p >= 3) {

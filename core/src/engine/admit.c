@@ -1,5 +1,5 @@
-/* admit.c: may this request in, and as what? Fills in defaults, finds its route, builds the final bytes, takes the
- * fingerprint, asks the source whether it is done already, and queues it. */
+/* admit.c: may this request in, and as what? Fills in defaults, finds its route, builds the final
+ * bytes, takes the fingerprint, asks the source whether it is done already, and queues it. */
 #include "engine/engine_int.h"
 
 static const sheaf__place *place_for(const sheaf_engine *engine, sheaf_slice wanted) {
@@ -12,8 +12,8 @@ static const sheaf__place *place_for(const sheaf_engine *engine, sheaf_slice wan
   return NULL;
 }
 
-/* The request with the engine's and the endpoint's defaults. Parameters of the request win: a member that both
- * name is taken from the request alone. */
+/* The request with the engine's and the endpoint's defaults. Parameters of the request win: a
+ * member that both name is taken from the request alone. */
 static int32_t with_defaults(sheaf_engine *engine, const sheaf_request *given,
                              sheaf_request *full) {
   const sheaf_engine_options *o = &engine->options;
@@ -112,7 +112,8 @@ static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__
   return SHEAF_OK;
 }
 
-/* A row's memory as a buffer, and back: the buffer's own fields would cost each waiting row 32 bytes. */
+/* A row's memory as a buffer, and back: the buffer's own fields would cost each waiting row 32
+ * bytes. */
 static sheaf_buf text_borrow(sheaf_engine *engine, const sheaf__row *row) {
   sheaf_buf text;
   sheaf_buf_init(&text, &engine->allocator, SHEAF__BODY_BYTES_MAX);

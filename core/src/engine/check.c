@@ -1,5 +1,5 @@
-/* check.c: the invariants of engine_int.h, walked. Compiled in always, called after every step where SHEAF_CHECKS is
- * defined. Answers the number of the first that does not hold. */
+/* check.c: the invariants of engine_int.h, walked. Compiled in always, called after every step
+ * where SHEAF_CHECKS is defined. Answers the number of the first that does not hold. */
 #include "engine/engine_int.h"
 
 uint32_t sheaf__engine_check(const sheaf_engine *engine) {

@@ -73,7 +73,8 @@ static bool deliver(sheaf_engine *engine) {
   }
 }
 
-/* A request that cannot be built is the row's own failure if the source wants it so; anything else ends the input. */
+/* A request that cannot be built is the row's own failure if the source wants it so; anything else
+ * ends the input. */
 static int32_t admit_pulled(sheaf_engine *engine, const sheaf_request *request) {
   sheaf_parse_error error = {0};
   uint64_t index = engine->next_index;
@@ -133,7 +134,8 @@ static void pull(sheaf_engine *engine) {
       return;
     }
   }
-  /* Rows that were done already took turns without filling anything: there may be more to read at once. */
+  /* Rows that were done already took turns without filling anything: there may be more to read at
+   * once. */
   engine->pull_due = engine->rows_inside - inside < taken;
 }
 

@@ -1,7 +1,8 @@
 /* engine.c: the engine's life and its clock: create, submit, report, step, end.
  *
- * The corridor (core/README.md) as code: admit.c -> launch.c (queue, gather, gate) -> the transport -> settle.c (decode, settle) -> events.c.
- * This file joins them. State changes here are of the whole engine: draining, aborting, time. */
+ * The corridor (core/README.md) as code: admit.c -> launch.c (queue, gather, gate) -> the transport
+ * -> settle.c (decode, settle) -> events.c. This file joins them. State changes here are of the
+ * whole engine: draining, aborting, time. */
 #include "engine/engine_int.h"
 
 /* ---- Life ---- */
@@ -326,6 +327,8 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
     return 0;
   if (engine->store_failed && !engine->draining) return 0;
   if (engine->pull_due && !engine->input_ended) return 0;
+  if (engine->opened && engine->events.count && !engine->event_pending)
+    return 0; /* run_once ended before its work did */
   uint64_t at = SHEAF_NEVER;
   const sheaf__heap_node *first = sheaf__heap_peek(&engine->timers);
   if (first != NULL) at = first->key;

@@ -1,9 +1,12 @@
 /* engine_int.h: the state of the corridor. Only the files of this folder include it.
  *
  * Invariants (sheaf__engine_check walks them after every step in tests):
- *   - a row is in exactly one place: queue, wait (timer heap), flight, done (its event not yet taken), free;
- *   - a call (exchange slot) has one owner from launch until its row's event is taken or its retry begins;
- *   - the sum of the seats' in_flight = calls that are out; each call out holds one reservation of one pool;
+ *   - a row is in exactly one place: queue, wait (timer heap), flight, done (its event not yet
+ * taken), free;
+ *   - a call (exchange slot) has one owner from launch until its row's event is taken or its retry
+ * begins;
+ *   - the sum of the seats' in_flight = calls that are out; each call out holds one reservation of
+ * one pool;
  *   - a row completes once: done_rows + inside + free = all rows ever made;
  *   - no START is handed out before the record of its range is stored. */
 #ifndef SHEAF_ENGINE_INT_H
@@ -301,8 +304,8 @@ struct sheaf_engine {
   uint32_t notices_queued;
   sheaf__row *shown; /* the row whose result the caller is looking at */
   sheaf_result result;
-  sheaf_buf
-      delta; /* plain text of the delta being shown: outlives its attempt while a sink says later */
+  /* plain text of the delta being shown: outlives its attempt while a sink says later */
+  sheaf_buf delta;
   sheaf_buf checked_text; /* as text, of a result that the validate hook is looking at */
   sheaf_buf text;         /* of the shown result, where it had escapes */
   sheaf_buf path_buf;
@@ -310,8 +313,8 @@ struct sheaf_engine {
   char id_text[32]; /* "row-N" of refusals */
 
   uint64_t next_index;
-  uint64_t
-      next_start_all_ns; /* spacing is per pool; this is the earliest time launch should look again */
+  uint64_t next_start_all_ns; /* spacing is per pool; this is the earliest time launch should look
+                                 again */
   uint64_t run_deadline_ns;
 
   /* durable records */

@@ -1,4 +1,5 @@
-/* events.c: what the caller takes out: events, oldest first, and actions, in the order they were decided. */
+/* events.c: what the caller takes out: events, oldest first, and actions, in the order they were
+ * decided. */
 #include "engine/engine_int.h"
 
 /* Room was reserved with the row. */
@@ -166,7 +167,8 @@ int32_t sheaf_engine_next_action(sheaf_engine *engine, sheaf_action *action) {
       int32_t status = show_records(engine, &entry, action);
       if (status) return status;
       sheaf__ring_pop(&engine->actions);
-      /* They leave in order: behind the last of them the array is empty, however long a START still waits. */
+      /* They leave in order: behind the last of them the array is empty, however long a START still
+       * waits. */
       if (entry.slot != SHEAF__FLIGHT_RECORD && entry.first + entry.count == engine->record_count)
         engine->record_count = 0;
       return SHEAF_OK;

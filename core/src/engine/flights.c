@@ -1,7 +1,9 @@
-/* flights.c: lanes of many rows: members join one by one and leave the engine's memory; the lane's wishes are carried out.
+/* flights.c: lanes of many rows: members join one by one and leave the engine's memory; the lane's
+ * wishes are carried out.
  *
- * A flight lives from the first member that joins until the lane says it is over, across restarts: its records bring it back. Its
- * exchanges pass the same gate as everything else. Outline: making and finding; joining; carrying out wishes; replies; recovery. */
+ * A flight lives from the first member that joins until the lane says it is over, across restarts:
+ * its records bring it back. Its exchanges pass the same gate as everything else. Outline: making
+ * and finding; joining; carrying out wishes; replies; recovery. */
 #include "engine/engine_int.h"
 
 /* ---- Making, finding, ending ---- */
@@ -71,7 +73,8 @@ int32_t sheaf__engine_set_lane(sheaf_engine *engine, const sheaf__lane *lane) {
 
 /* ---- Joining ---- */
 
-/* Takes a freshly built row into the open flight of its route; the row's memory is free again afterwards. */
+/* Takes a freshly built row into the open flight of its route; the row's memory is free again
+ * afterwards. */
 int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__lane *lane, const sheaf__row *row) {
   sheaf__flight *f = engine->flights;
   while (f != NULL && (f->lane != lane || f->route != row->route || f->begun || f->ready))
@@ -160,7 +163,8 @@ static int32_t row_done(sheaf_engine *engine, sheaf__flight *f, const sheaf__lan
   return SHEAF_OK;
 }
 
-/* A member goes back to the queue: the source reads it again, for it left the engine's memory long ago. */
+/* A member goes back to the queue: the source reads it again, for it left the engine's memory long
+ * ago. */
 static int32_t want_requeue(sheaf_engine *engine, const sheaf__lane_action *action) {
   if (engine->source.reread == NULL) return SHEAF_E_UNSUPPORTED;
   sheaf_request request = SHEAF_REQUEST_INIT;
@@ -269,8 +273,8 @@ int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *f, sheaf__call *
   return SHEAF_OK;
 }
 
-/* Bytes of a streamed reply: handed on when the lane has dealt with those before, and let go, so that a large download
- * never stands in memory. Answers whether all were handed on. */
+/* Bytes of a streamed reply: handed on when the lane has dealt with those before, and let go, so
+ * that a large download never stands in memory. Answers whether all were handed on. */
 bool sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call) {
   if (!call->exchange.stream || call->http_status != 200 || call->body.bytes == 0) return true;
   if (!call->flight->dry) return false;
@@ -322,7 +326,8 @@ int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice pa
                                                 .tag = type,
                                                 .bytes = sheaf__slice_from(payload, 8),
                                                 .now_ns = engine->now_ns});
-  /* While recovering a lane may only say which rows it holds, so that the source's rows pass by them. */
+  /* While recovering a lane may only say which rows it holds, so that the source's rows pass by
+   * them. */
   while (status == SHEAF_OK && f->lane->next(f->state, &f->action)) {
     if (f->action.kind != SHEAF__HOLDS || f->action.index_last < f->action.index)
       return SHEAF_E_INTERNAL;

@@ -1,5 +1,5 @@
-/* launch.c: what leaves now? Gathers from the queues (live groups are of one), asks the gate, takes a call and hands it to
- * the transport as an action, behind the record that covers it. */
+/* launch.c: what leaves now? Gathers from the queues (live groups are of one), asks the gate, takes
+ * a call and hands it to the transport as an action, behind the record that covers it. */
 #include "engine/engine_int.h"
 
 /* The upper bound of what an exchange may cost; 0 when no price is known. */
@@ -50,7 +50,8 @@ static uint64_t seat_gate(sheaf_engine *engine, sheaf__seat *seat, const sheaf__
   return sheaf__pool_gate(&engine->pools[seat->pool], cost, now, limited_by);
 }
 
-/* Of the seats that allow a start now: an endpoint not tried yet first, then the emptiest for its weight, ties by index. */
+/* Of the seats that allow a start now: an endpoint not tried yet first, then the emptiest for its
+ * weight, ties by index. */
 static seat_choice choose_seat(sheaf_engine *engine, const sheaf__route *route,
                                const sheaf__row *row, const sheaf__cost *cost) {
   seat_choice best = {.wait_until_ns = SHEAF_NEVER, .all_broken = true};

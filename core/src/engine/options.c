@@ -1,5 +1,5 @@
-/* options.c: every numeric option in one table: name, range, default, meaning. A command line, a config file and a binding
- * read it instead of keeping lists of their own. */
+/* options.c: every numeric option in one table: name, range, default, meaning. A command line, a
+ * config file and a binding read it instead of keeping lists of their own. */
 #include "engine/engine_int.h"
 
 #define OPTION(field, low, high, start, text) \
@@ -7,7 +7,8 @@
 #define CHOICE(field, names, high, start, text) \
   { #field, text, names, 0, (high), (start), offsetof(sheaf_engine_options, field), 0 }
 
-/* Defaults from algorithms.md 1, 4, 6, 7; ranges: what the integers of the modules stay exact in. */
+/* Defaults from algorithms.md 1, 4, 6, 7; ranges: what the integers of the modules stay exact in.
+ */
 static const sheaf_option options_table[] = {
     OPTION(concurrency, 0, 20000, 0, "requests in flight; 0 or auto: adaptive"),
     OPTION(max_concurrency, 1, 20000, 256, "ceiling of adaptive concurrency"),

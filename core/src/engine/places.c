@@ -1,7 +1,8 @@
 /* places.c: where requests can go.
  *
- * A place is an endpoint of the options with its headers ready. A route is one provider and model with the seats that serve it; a seat is a place in a
- * pool, with its own concurrency and breaker. All are made at need, found by hash, and stay for the engine's life. */
+ * A place is an endpoint of the options with its headers ready. A route is one provider and model
+ * with the seats that serve it; a seat is a place in a pool, with its own concurrency and breaker.
+ * All are made at need, found by hash, and stay for the engine's life. */
 #include "engine/engine_int.h"
 
 static sheaf_slice place_copy(char **to, sheaf_slice from) {
@@ -26,7 +27,8 @@ static uint64_t group_of(const sheaf_endpoint *e) {
   return sheaf__hash(e->provider->name, strlen(e->provider->name), hash ^ e->credential_id);
 }
 
-/* Base URLs end without a slash; one of OpenAI's kind without any path gets /v1, as its SDKs are configured. */
+/* Base URLs end without a slash; one of OpenAI's kind without any path gets /v1, as its SDKs are
+ * configured. */
 static sheaf_slice base_of(const sheaf_endpoint *e, bool *needs_v1) {
   sheaf_slice base = e->base_url.bytes ? e->base_url : sheaf_slice_of(e->provider->base_url);
   while (base.bytes && base.data[base.bytes - 1] == '/') base.bytes--;

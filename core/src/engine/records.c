@@ -1,5 +1,6 @@
-/* records.c: promises before deeds. A range record is appended before the first of its rows is sent; rows that are
- * known not to have been billed are taken back by a void record, so that a resume does not call them unknown. */
+/* records.c: promises before deeds. A range record is appended before the first of its rows is
+ * sent; rows that are known not to have been billed are taken back by a void record, so that a
+ * resume does not call them unknown. */
 #include "engine/engine_int.h"
 
 /* Indexes of one step, nearly sorted: they left the queue in order. */
@@ -37,7 +38,8 @@ int32_t sheaf__records_cover(sheaf_engine *engine) {
   return SHEAF_OK;
 }
 
-/* Best effort: without memory the row stays covered, and a resume is more careful than it need be. */
+/* Best effort: without memory the row stays covered, and a resume is more careful than it need be.
+ */
 void sheaf__records_void(sheaf_engine *engine, const sheaf__row *row) {
   if (!engine->store_used || engine->store_failed || !(row->flags & SHEAF__ROW_RANGED)) return;
   if (row->billing >= SHEAF_BILLING_UNKNOWN || (row->flags & SHEAF__ROW_UNKNOWN_BEFORE)) return;

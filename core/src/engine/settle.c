@@ -1,5 +1,6 @@
-/* settle.c: is it over? Takes what was recorded since the last step in order of exchange id, lets the provider read it,
- * moves the controllers (algorithms.md 5), and retries, requeues or completes each row exactly once. */
+/* settle.c: is it over? Takes what was recorded since the last step in order of exchange id, lets
+ * the provider read it, moves the controllers (algorithms.md 5), and retries, requeues or completes
+ * each row exactly once. */
 #include "engine/engine_int.h"
 
 /* ---- Completion and requeue: the only two ways out of a flight ---- */
@@ -53,7 +54,8 @@ void sheaf__requeue(sheaf_engine *engine, sheaf__row *row, uint64_t wait_ns) {
     SHEAF_ASSERT(status == SHEAF_OK); /* reserved when the row was made */
     return;
   }
-  /* The queue keeps its memory, but another row may have taken the place: without memory, look again in a millisecond. */
+  /* The queue keeps its memory, but another row may have taken the place: without memory, look
+   * again in a millisecond. */
   if (sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns, 0)) {
     row->state = SHEAF__AT_FLIGHT;
     engine->rows_flying++;
@@ -209,7 +211,8 @@ static void read_reply(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d
          SHEAF_LITERAL("the reply could not be read"));
 }
 
-/* An end without a whole reply (algorithms.md 7: unknown = bytes were handed over and no status came, or a 2xx broke off). */
+/* An end without a whole reply (algorithms.md 7: unknown = bytes were handed over and no status
+ * came, or a 2xx broke off). */
 static void read_failure(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d) {
   sheaf_slice message = call->end.message;
   bool refused = call->http_status >= 300;
@@ -397,7 +400,8 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
   return next;
 }
 
-/* A start that was decided but never handed out: as if it had not been decided. The row ends, nothing was sent. */
+/* A start that was decided but never handed out: as if it had not been decided. The row ends,
+ * nothing was sent. */
 static void end_unsent(sheaf_engine *engine, sheaf__call *call) {
   sheaf__row *row = call->row;
   sheaf__seat *seat = &engine->seats[call->seat];
@@ -458,6 +462,7 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
     sheaf__complete(engine, row, SHEAF_CLASS_NONE, NULL);
     return;
   }
+  if (d->error_class == SHEAF_CLASS_NONE) cost = 0; /* a success is priced from its usage when it is shown */
   if (keep_history(engine, row, call, d, cost) || d->error_class == SHEAF_CLASS_NONE) {
     /* Without memory for its history a failed attempt ends the row: honest, and nothing is lost. */
     sheaf__complete(

@@ -1,4 +1,5 @@
-/* slots.c: rows and calls come from pools that grow to the window and stay: in steady state nothing is allocated. */
+/* slots.c: rows and calls come from pools that grow to the window and stay: in steady state nothing
+ * is allocated. */
 #include "engine/engine_int.h"
 
 _Static_assert(sizeof(sheaf__row) <= 200,
@@ -10,7 +11,8 @@ static int32_t make_rows(sheaf_engine *engine) {
   int32_t status = sheaf__grow(a, &engine->row_chunks, &engine->row_chunk_capacity,
                                engine->row_chunk_count, sizeof(sheaf__row *), 1u << 20);
   if (status) return status;
-  /* Everything a row will ever be pushed into has room before the row exists, so that no push can fail. */
+  /* Everything a row will ever be pushed into has room before the row exists, so that no push can
+   * fail. */
   status = sheaf__heap_reserve(&engine->timers, a, total);
   if (status) return status;
   /* A row has at most one result, one discard and one delta untaken. */

@@ -232,7 +232,8 @@ int32_t sheaf_stats_openmetrics(const sheaf_stats *s, sheaf_buf *out) {
 uint64_t sheaf_stats_eta_ns(const sheaf_stats *s, uint64_t remaining) {
   if (remaining == 0) return 0;
   uint64_t rate = s->rate_milli;
-  /* Concurrency that still grows finishes more than the last seconds did: by Little's law, limit / mean latency is where it is going. */
+  /* Concurrency that still grows finishes more than the last seconds did: by Little's law, limit /
+   * mean latency is where it is going. */
   if (s->latency.count >= 8 && s->latency.mean_ns &&
       s->limited_by == SHEAF_LIMITED_BY_CONCURRENCY) {
     uint64_t going = sheaf__mul_sat(s->limit_milli, SHEAF__SECOND) / s->latency.mean_ns;
@@ -241,7 +242,8 @@ uint64_t sheaf_stats_eta_ns(const sheaf_stats *s, uint64_t remaining) {
   if (rate == 0) return SHEAF_NEVER;
   uint64_t eta = sheaf__mul_sat(remaining, SHEAF__SECOND) / rate;
   eta = eta > SHEAF_NEVER / 1000 ? SHEAF_NEVER : eta * 1000;
-  /* The last ones are as slow as the slowest: half of the 99th centile is what a window's tail takes on average. */
+  /* The last ones are as slow as the slowest: half of the 99th centile is what a window's tail
+   * takes on average. */
   if (s->latency.count && remaining > s->in_flight)
     eta = sheaf__add_sat(eta, s->latency.p99_ns / 2);
   if (s->paused_until_ns != SHEAF_NEVER && s->paused_until_ns > s->now_ns)

@@ -1,4 +1,5 @@
-/* stream_in.c: streamed replies: bytes -> frames -> the provider's events -> deltas for the caller. */
+/* stream_in.c: streamed replies: bytes -> frames -> the provider's events -> deltas for the caller.
+ */
 #include "engine/engine_int.h"
 
 int32_t sheaf__stream_begin(sheaf_engine *engine, sheaf__call *call) {
@@ -39,8 +40,9 @@ static int32_t on_event(void *ctx, sheaf_slice event, sheaf_slice data) {
   return status;
 }
 
-/* A row's result and discard have room from its making. Deltas of attempts that broke before anybody took them may stand
- * in the ring besides: theirs is made here, and without memory the text waits for the next event. */
+/* A row's result and discard have room from its making. Deltas of attempts that broke before
+ * anybody took them may stand in the ring besides: theirs is made here, and without memory the text
+ * waits for the next event. */
 static bool delta_room(sheaf_engine *engine) {
   return sheaf__ring_reserve(&engine->events, &engine->allocator,
                              2 * engine->rows_made + SHEAF__NOTICES_MAX + 1) == SHEAF_OK;

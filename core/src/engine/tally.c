@@ -33,7 +33,8 @@ static int64_t price_attempt(const sheaf_engine *engine, const sheaf__row *row,
   return price == NULL ? SHEAF_ABSENT : sheaf_price_cost(price, &d->usage);
 }
 
-/* One ended exchange: what it cost, in tokens and money. Answers its cost, SHEAF_ABSENT if not known. */
+/* One ended exchange: what it cost, in tokens and money. Answers its cost, SHEAF_ABSENT if not
+ * known. */
 int64_t sheaf__tally_attempt(sheaf_engine *engine, const sheaf__row *row, const sheaf__call *call) {
   sheaf_stats *s = &engine->stats;
   const sheaf_decoded *d = &call->decoded;

@@ -1,4 +1,5 @@
-/* pool.h: what shares one limit: buckets, cooldown, learned rate, retry budget (algorithms.md 1-3, 5, 7). */
+/* pool.h: what shares one limit: buckets, cooldown, learned rate, retry budget (algorithms.md 1-3,
+ * 5, 7). */
 #ifndef SHEAF_POOL_H
 #define SHEAF_POOL_H
 
@@ -25,10 +26,10 @@ typedef struct sheaf__pool_options {
 /* One resource: a bucket whose limit may come from options, from headers, or from neither (off). */
 typedef struct sheaf__meter {
   sheaf__bucket bucket;
-  uint64_t stated;    /* by the user; headers never raise it above this when not 0 */
-  int64_t told;       /* L adopted from headers, SHEAF_ABSENT none */
-  int64_t candidate;  /* an L seen once */
-  int64_t unacked;    /* tokens reserved by exchanges whose head has not come */
+  uint64_t stated;       /* by the user; headers never raise it above this when not 0 */
+  int64_t told;          /* L adopted from headers, SHEAF_ABSENT none */
+  int64_t candidate;     /* an L seen once */
+  int64_t unacked;       /* tokens reserved by exchanges whose head has not come */
   uint32_t window_votes; /* samples in a row that speak for window_candidate_ns */
   uint64_t window_candidate_ns;
   uint64_t window_ns;
@@ -40,18 +41,20 @@ typedef struct sheaf__pool {
   /* cooldown */
   uint64_t pause_until_ns; /* 0: never paused */
   uint32_t pause_steps;    /* k */
-  bool probing;            /* a probe is out: nothing else leaves until its 2xx head or probe_until_ns */
-  bool probe_due;          /* the pause is over and no probe has left yet */
+  bool probing;   /* a probe is out: nothing else leaves until its 2xx head or probe_until_ns */
+  bool probe_due; /* the pause is over and no probe has left yet */
   uint64_t probe_until_ns;
   uint64_t probe_exchange;
-  uint64_t lacking_ns; /* refill time of what the latest refused head said is lacking; 0: not attributed */
+  uint64_t lacking_ns; /* refill time of what the latest refused head said is lacking; 0: not
+                          attributed */
   /* learned rate */
   sheaf__bucket learned;
-  uint64_t learned_wmax;   /* milli-requests a minute; 0 off */
+  uint64_t learned_wmax; /* milli-requests a minute; 0 off */
   uint64_t learned_cut_ns;
   uint64_t last_429_ns;
-  uint64_t delivered_window_ns, delivered_count, delivered; /* 2xx heads in 10 s windows; delivered in milli-requests a minute */
-  uint64_t refused_count;   /* rate_limit refusals of the same window */
+  uint64_t delivered_window_ns, delivered_count,
+      delivered;          /* 2xx heads in 10 s windows; delivered in milli-requests a minute */
+  uint64_t refused_count; /* rate_limit refusals of the same window */
   uint64_t seen_before, refused_before; /* of the window before: heads and refusals */
   /* spacing */
   uint64_t next_start_ns;
@@ -70,26 +73,32 @@ void sheaf__pool_init(sheaf__pool *pool, const sheaf__pool_options *options, uin
 /* What an exchange of body_bytes with at most output_max (SHEAF_ABSENT: not capped) reserves. */
 sheaf__cost sheaf__pool_estimate(const sheaf__pool *pool, uint64_t body_bytes, int64_t output_max);
 
-/* May an exchange of this cost start now? 0: yes. Else the time to ask again (> now_ns), with *limited_by a SHEAF_LIMITED_BY_*. */
-uint64_t sheaf__pool_gate(sheaf__pool *pool, const sheaf__cost *cost, uint64_t now_ns, uint32_t *limited_by);
+/* May an exchange of this cost start now? 0: yes. Else the time to ask again (> now_ns), with
+ * *limited_by a SHEAF_LIMITED_BY_*. */
+uint64_t sheaf__pool_gate(sheaf__pool *pool, const sheaf__cost *cost, uint64_t now_ns,
+                          uint32_t *limited_by);
 /* It starts: reserves all resources. exchange: its id, for the probe. */
-void sheaf__pool_take(sheaf__pool *pool, const sheaf__cost *cost, uint64_t exchange, uint64_t now_ns);
+void sheaf__pool_take(sheaf__pool *pool, const sheaf__cost *cost, uint64_t exchange,
+                      uint64_t now_ns);
 /* Its head came. success: 2xx. limits: what the headers said (count may be 0). */
-void sheaf__pool_on_head(sheaf__pool *pool, const sheaf__cost *cost, uint64_t exchange, bool success,
-                         const sheaf_limit *limits, uint32_t count, uint64_t now_ns);
+void sheaf__pool_on_head(sheaf__pool *pool, const sheaf__cost *cost, uint64_t exchange,
+                         bool success, const sheaf_limit *limits, uint32_t count, uint64_t now_ns);
 /* It ended without ever having a head: its reservation is no longer unacked; the probe is lost. */
-void sheaf__pool_on_headless(sheaf__pool *pool, const sheaf__cost *cost, uint64_t exchange, uint64_t now_ns);
-/* It is over: refunds by billing, settles by usage (algorithms.md 1), learns the estimates. body_bytes as in estimate. */
-void sheaf__pool_settle(sheaf__pool *pool, const sheaf__cost *cost, uint32_t billing, const sheaf_usage *usage,
-                        uint64_t body_bytes, uint64_t now_ns);
-/* A rate_limit (scope pool) or overloaded refusal: cooldown; learned: also the learned rate (rate_limit only).
- * retry_after_ns SHEAF_NEVER: not told. Answers pause_until_ns. */
-uint64_t sheaf__pool_on_refusal(sheaf__pool *pool, uint64_t retry_after_ns, bool learned, uint64_t index,
-                                uint64_t attempt, uint64_t now_ns);
+void sheaf__pool_on_headless(sheaf__pool *pool, const sheaf__cost *cost, uint64_t exchange,
+                             uint64_t now_ns);
+/* It is over: refunds by billing, settles by usage (algorithms.md 1), learns the estimates.
+ * body_bytes as in estimate. */
+void sheaf__pool_settle(sheaf__pool *pool, const sheaf__cost *cost, uint32_t billing,
+                        const sheaf_usage *usage, uint64_t body_bytes, uint64_t now_ns);
+/* A rate_limit (scope pool) or overloaded refusal: cooldown; learned: also the learned rate
+ * (rate_limit only). retry_after_ns SHEAF_NEVER: not told. Answers pause_until_ns. */
+uint64_t sheaf__pool_on_refusal(sheaf__pool *pool, uint64_t retry_after_ns, bool learned,
+                                uint64_t index, uint64_t attempt, uint64_t now_ns);
 /* True when one request costs more than the whole limit: it can never pass. */
 bool sheaf__pool_too_large(const sheaf__pool *pool, const sheaf__cost *cost);
 
-/* Retry budget: 0 and pays when the price (milli-tokens) can be paid now, else the time to ask again. */
+/* Retry budget: 0 and pays when the price (milli-tokens) can be paid now, else the time to ask
+ * again. */
 uint64_t sheaf__pool_pay_retry(sheaf__pool *pool, uint32_t price_milli, uint64_t now_ns);
 void sheaf__pool_earn(sheaf__pool *pool, uint32_t milli, uint64_t now_ns);
 

@@ -1,4 +1,5 @@
-/* pool_parts.h: what the files of the pool call of one another: pool.c, pool_limits.c, pool_pause.c. */
+/* pool_parts.h: what the files of the pool call of one another: pool.c, pool_limits.c,
+ * pool_pause.c. */
 #ifndef SHEAF_POOL_PARTS_H
 #define SHEAF_POOL_PARTS_H
 
@@ -26,7 +27,8 @@ void sheaf__pool_empty(sheaf__bucket *bucket, uint64_t now_ns);
 /* The learned rate's bucket brought up to now; off (limit 0) when nothing is learned. */
 void sheaf__pool_refresh_learned(sheaf__pool *pool, uint64_t now_ns);
 void sheaf__pool_count_delivered(sheaf__pool *pool, uint64_t now_ns);
-/* What one request takes of the learned bucket: it counts sixteenths, so that a few requests a minute are still exact. */
+/* What one request takes of the learned bucket: it counts sixteenths, so that a few requests a
+ * minute are still exact. */
 #define SHEAF__LEARNED_UNIT 16u
 
 #endif

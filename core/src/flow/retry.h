@@ -13,11 +13,11 @@ typedef struct sheaf__retry_options {
 
 /* A row's tries so far, this attempt not yet counted. */
 typedef struct sheaf__tries {
-  uint8_t retries;         /* counted ones: server, timeout, network, unknown */
-  uint8_t invalid;         /* invalid_response */
-  uint8_t throttles;       /* rate_limit and overloaded; up to max_throttles <= 250 */
-  uint8_t free_resends;    /* not sent: once, at once, uncounted */
-  uint8_t forced;          /* x-should-retry: true, once */
+  uint8_t retries;      /* counted ones: server, timeout, network, unknown */
+  uint8_t invalid;      /* invalid_response */
+  uint8_t throttles;    /* rate_limit and overloaded; up to max_throttles <= 250 */
+  uint8_t free_resends; /* not sent: once, at once, uncounted */
+  uint8_t forced;       /* x-should-retry: true, once */
 } sheaf__tries;
 
 enum {
@@ -27,14 +27,15 @@ enum {
 
 typedef struct sheaf__next {
   uint32_t next;
-  uint32_t budget_milli;     /* price from the pool's retry budget; 0 free */
-  uint64_t wait_ns;          /* from now; a server's wait is obeyed whole */
-  bool resends_unknown;      /* the attempt may have been billed: counted and printed */
-  uint32_t error_class;      /* with which it ends (unknown_outcome where a resend is forbidden) */
+  uint32_t budget_milli; /* price from the pool's retry budget; 0 free */
+  uint64_t wait_ns;      /* from now; a server's wait is obeyed whole */
+  bool resends_unknown;  /* the attempt may have been billed: counted and printed */
+  uint32_t error_class;  /* with which it ends (unknown_outcome where a resend is forbidden) */
 } sheaf__next;
 
-/* Decides; counts the attempt in *tries. decoded: class, billing, retry_after, should_retry, retryable. */
-sheaf__next sheaf__retry_decide(const sheaf__retry_options *options, sheaf__tries *tries, const sheaf_decoded *decoded,
-                                uint64_t index, uint64_t attempt);
+/* Decides; counts the attempt in *tries. decoded: class, billing, retry_after, should_retry,
+ * retryable. */
+sheaf__next sheaf__retry_decide(const sheaf__retry_options *options, sheaf__tries *tries,
+                                const sheaf_decoded *decoded, uint64_t index, uint64_t attempt);
 
 #endif

@@ -1,5 +1,6 @@
-/* lane.h: how a flight travels. A lane is a pure machine: inputs in, actions out; it never calls the gate, the
- * transport or the store. The engine owns the flight's memory and carries its actions out. */
+/* lane.h: how a flight travels. A lane is a pure machine: inputs in, actions out; it never calls
+ * the gate, the transport or the store. The engine owns the flight's memory and carries its actions
+ * out. */
 #ifndef SHEAF_LANE_H
 #define SHEAF_LANE_H
 
@@ -29,8 +30,8 @@ typedef struct sheaf__lane_input {
   uint32_t kind;
   uint32_t tag;             /* of the action it answers */
   const sheaf_reply *reply; /* REPLY; NULL when none came */
-  const sheaf_decoded
-      *decoded;      /* REPLY: class and billing, by status where the lane decodes itself */
+  /* REPLY: class and billing, by status where the lane decodes itself */
+  const sheaf_decoded *decoded;
   sheaf_slice bytes; /* CHUNK, RECORD */
   uint64_t now_ns;
 } sheaf__lane_input;
@@ -58,9 +59,9 @@ typedef struct sheaf__lane_action {
   sheaf_slice record;   /* STORE: lives until the next call on the lane */
   const char *method;   /* EXCHANGE */
   sheaf_slice path;     /* EXCHANGE: joined to the endpoint's base URL */
-  sheaf_slice
-      body; /* EXCHANGE: lives until its reply. ROW_DONE: the row's own reply, lives until the next call */
-  bool stream_reply;     /* EXCHANGE: hand the reply over in CHUNKs */
+  sheaf_slice body;  /* EXCHANGE: lives until its reply. ROW_DONE: the row's own reply, lives until
+                        the next call */
+  bool stream_reply; /* EXCHANGE: hand the reply over in CHUNKs */
   sheaf_decoded decoded; /* ROW_DONE */
   sheaf_slice custom_id; /* ROW_DONE */
 } sheaf__lane_action;
@@ -73,7 +74,8 @@ typedef struct sheaf__lane {
   /* state is flight_bytes long, cleared at first. All answer SHEAF_OK or SHEAF_E_NOMEM. */
   int32_t (*open)(void *state, const sheaf_allocator *allocator, uint64_t flight_id);
   void (*close)(void *state);
-  /* A row joins: the engine lets go of its text afterwards, so the lane keeps what it needs (a batch job spools it). */
+  /* A row joins: the engine lets go of its text afterwards, so the lane keeps what it needs (a
+   * batch job spools it). */
   int32_t (*join)(void *state, const sheaf__member *member);
   int32_t (*on_input)(void *state, const sheaf__lane_input *input);
   /* The next thing it wants; false: nothing more until the next input. */

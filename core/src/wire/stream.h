@@ -10,19 +10,20 @@
 typedef int32_t (*sheaf__event_fn)(void *ctx, sheaf_slice event, sheaf_slice data);
 
 typedef struct sheaf__framer {
-  sheaf_buf line;  /* of the unfinished line */
-  sheaf_buf data;  /* of the unfinished event */
+  sheaf_buf line; /* of the unfinished line */
+  sheaf_buf data; /* of the unfinished event */
   sheaf_buf name;
   uint32_t framing; /* SHEAF_FRAMING_* */
   bool has_data;
-  bool swallow_lf;  /* a CR ended the last chunk's line */
+  bool swallow_lf; /* a CR ended the last chunk's line */
   bool past_bom;
   bool overflowed;
 } sheaf__framer;
 
 void sheaf__framer_init(sheaf__framer *framer, const sheaf_allocator *allocator, uint32_t framing);
 void sheaf__framer_deinit(sheaf__framer *framer);
-void sheaf__framer_reset(sheaf__framer *framer, uint32_t framing); /* for the next body; keeps memory */
+void sheaf__framer_reset(sheaf__framer *framer,
+                         uint32_t framing); /* for the next body; keeps memory */
 /* SHEAF_OK, SHEAF_E_NOMEM, SHEAF_E_LIMIT (an event over its ceiling), or what fn answers. */
 int32_t sheaf__framer_feed(sheaf__framer *framer, sheaf_slice chunk, sheaf__event_fn fn, void *ctx);
 /* The body ended: an unterminated event is delivered if it is "[DONE]" or valid JSON. */
