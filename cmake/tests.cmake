@@ -24,7 +24,8 @@ endfunction()
 function(sheaf_program target source)
   add_executable(${target} ${source})
   sheaf_warnings(${target})
-  target_include_directories(${target} PRIVATE "${sheaf_tests}/support" "${sheaf_tests}")
+  target_include_directories(${target} PRIVATE "${sheaf_tests}/support" "${sheaf_tests}"
+                                               "${sheaf_native_include}")
   target_compile_definitions(${target} PRIVATE "SHEAF_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\"")
   target_link_libraries(${target} PRIVATE ${ARGN} m)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY

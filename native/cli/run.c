@@ -4,8 +4,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 
-#include "../files/sha256_x86.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -186,7 +184,7 @@ static int open_engine(run_state *run) {
     args->engine.params.data++;
     args->engine.params.bytes -= 2;
   }
-  args->engine.sha256_blocks = sheaf__sha256_fastest();
+  args->engine.sha256_blocks = sheaf_sha256_fastest();
   if (getrandom(&args->engine.seed, sizeof args->engine.seed, 0) !=
       (ssize_t)sizeof args->engine.seed)
     args->engine.seed = sheaf_now_ns();

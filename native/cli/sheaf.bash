@@ -10,20 +10,24 @@ _sheaf() {
     cword=$COMP_CWORD
   fi
 
-  local run_options="--output --provider --base-url --model --system --template --concurrency --rpm
-    --tpm --max-retries --attempt-timeout-ms --deadline-ms --budget-usd --order --resume --no-resume
-    --retry-failed --limit --dry-run --stream --summary --metrics --quiet --config --api-key-file
-    --sim-latency --sim-fault --help"
-  local bench_options="--target --input --runs --summary --help"
-  local sim_options="--port --host --key --seed --latency --itl --time-scale --fault --retry-after --rpm
-    --tpm --concurrency --answer --dimensions --help"
+  # The options are asked of the command itself, so that they cannot fall behind.
+  local options=""
+  case ${COMP_WORDS[1]} in
+    run | bench | sim)
+      options="--help $("${COMP_WORDS[0]}" help "${COMP_WORDS[1]}" 2>/dev/null |
+        grep -oE -- '--[a-z0-9-]*[a-z0-9]' | sort -u)"
+      ;;
+  esac
 
   case $prev in
     --provider) mapfile -t COMPREPLY < <(compgen -W "openai anthropic gemini ollama sim" -- "$cur"); return ;;
+    --resend-unknown) mapfile -t COMPREPLY < <(compgen -W "never within-budget always" -- "$cur"); return ;;
+    --on-breaker) mapfile -t COMPREPLY < <(compgen -W "wait fail" -- "$cur"); return ;;
+    --format) mapfile -t COMPREPLY < <(compgen -W "jsonl text csv" -- "$cur"); return ;;
     --answer) mapfile -t COMPREPLY < <(compgen -W "echo lorem" -- "$cur"); return ;;
     --order) mapfile -t COMPREPLY < <(compgen -W "input completion" -- "$cur"); return ;;
     --concurrency) mapfile -t COMPREPLY < <(compgen -W "auto 8 16 64 256" -- "$cur"); return ;;
-    -o | --output | --summary | --metrics | --config | --api-key-file | --input)
+    -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --input)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
       ;;
@@ -39,17 +43,13 @@ _sheaf() {
     mapfile -t COMPREPLY < <(compgen -W "run bench sim help --version --help" -- "$cur")
     return
   fi
-  case ${COMP_WORDS[1]} in
-    run)
-      case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W "$run_options" -- "$cur") ;;
-        *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-      esac
-      ;;
-    bench) mapfile -t COMPREPLY < <(compgen -W "$bench_options" -- "$cur") ;;
-    sim) mapfile -t COMPREPLY < <(compgen -W "$sim_options" -- "$cur") ;;
-    help) mapfile -t COMPREPLY < <(compgen -W "run bench sim" -- "$cur") ;;
-  esac
+  if [[ $cur == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+  elif [[ ${COMP_WORDS[1]} == help ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "run bench sim" -- "$cur")
+  else
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+  fi
 }
 
 complete -o filenames -F _sheaf sheaf

@@ -203,7 +203,4 @@ int32_t sheaf__batch_stats(sheaf_stats *stats, sheaf_result *const *results, siz
 /* result_copy.c. NULL: no memory. */
 sheaf__owned *sheaf__result_copy(const sheaf_result *result);
 
-/* native/files: the fastest compression function of this processor. */
-sheaf_sha256_blocks_fn sheaf__sha256_fastest(void);
-
 #endif

@@ -159,7 +159,7 @@ static void read_options(sheaf_client *client, const sheaf_engine_options *given
     o->struct_bytes = sizeof *o;
   }
   if (o->seed == 0) o->seed = draw_seed();
-  if (o->sha256_blocks == NULL) o->sha256_blocks = sheaf__sha256_fastest();
+  if (o->sha256_blocks == NULL) o->sha256_blocks = sheaf_sha256_fastest();
   client->capacity = o->queue_capacity;
   uint64_t cap = o->concurrency ? o->concurrency : o->max_concurrency;
   /* Lists leave half of the places to single requests, which would wait until their end otherwise. */

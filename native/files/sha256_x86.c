@@ -3,6 +3,7 @@
  * The SHA extensions (Intel SDM volume 2, SHA256RNDS2, SHA256MSG1, SHA256MSG2) do four rounds with three
  * instructions, about five times the portable speed. The file is compiled without special flags: the one function
  * carries its target, and cpuid says whether it may be called. Other processors and compilers get the portable one. */
+#include <sheaf/curl.h>
 #include "sha256_x86.h"
 
 #if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
@@ -97,3 +98,5 @@ sheaf_sha256_blocks_fn sheaf__sha256_fastest(void) {
 }
 
 #endif
+
+sheaf_sha256_blocks_fn sheaf_sha256_fastest(void) { return sheaf__sha256_fastest(); }

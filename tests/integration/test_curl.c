@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <sheaf/curl.h>
 
+#include "../support/test_front.h"
 #include "../support/test_server.h"
 
 #include <arpa/inet.h>
@@ -15,19 +16,14 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-extern char **environ;
 
 /* ---- The engine's stand-in ---- */
 
@@ -114,6 +110,7 @@ void sheaf_exchange_end_init(sheaf_exchange_end *end) {
 
 static sheaf_curl *curl;
 static const sheaf_transport *transport;
+static test_front opened; /* closed after each test, whatever became of it */
 
 static void open_with(const sheaf_curl_options *options) {
   static int nobody;
@@ -137,6 +134,7 @@ static int tear_down(void **state) {
   (void)state;
   sheaf_curl_free(curl);
   curl = NULL;
+  test_front_close(&opened);
   for (size_t i = 0; i < NOTES_MAX; i++) {
     if (notes[i].dones > 1 || notes[i].heads > 1) return -1;
   }
@@ -1190,129 +1188,16 @@ static void many_routes_are_kept_apart(void **state) {
 
 /* ---- TLS and HTTP/2 ---- */
 
-static char folder[64];
-
-static const char *path_in(const char *name) {
-  static char paths[4][128];
-  static unsigned turn;
-  char *path = paths[turn++ % 4];
-  snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
-  return path;
-}
-
-static pid_t spawn(char *const *arguments) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", 1, 0);
-  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", 1, 0);
-  pid_t pid = -1;
-  int failed = posix_spawnp(&pid, arguments[0], &actions, NULL, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  return failed == 0 ? pid : -1;
-}
-
-/* Debian keeps servers in /usr/sbin, which a user's PATH may lack. */
-static void widen_path(void) {
-  const char *path = getenv("PATH");
-  char wide[4096];
-  snprintf(wide, sizeof(wide), "%s:/usr/sbin:/usr/local/sbin", path == NULL ? "/usr/bin" : path);
-  setenv("PATH", wide, 1);
-}
-
-static int make_certificate(void **state) {
-  (void)state;
-  snprintf(folder, sizeof(folder), "/tmp/sheaf-test-XXXXXX");
-  if (mkdtemp(folder) == NULL) return -1;
-  widen_path();
-  const char *arguments[] = {"openssl",
-                             "req",
-                             "-x509",
-                             "-newkey",
-                             "ec",
-                             "-pkeyopt",
-                             "ec_paramgen_curve:prime256v1",
-                             "-nodes",
-                             "-days",
-                             "2",
-                             "-subj",
-                             "/CN=127.0.0.1",
-                             "-addext",
-                             "subjectAltName=IP:127.0.0.1",
-                             "-keyout",
-                             path_in("key"),
-                             "-out",
-                             path_in("cert"),
-                             NULL};
-  char *copies[24] = {NULL};
-  for (size_t i = 0; arguments[i] != NULL; i++) copies[i] = strdup(arguments[i]);
-  pid_t pid = spawn(copies);
-  int status = -1;
-  if (pid > 0) waitpid(pid, &status, 0);
-  for (size_t i = 0; i < 24; i++) free(copies[i]);
-  return 0; /* a missing certificate fails each test by name */
-}
-
-static int remove_certificate(void **state) {
-  (void)state;
-  unlink(path_in("key"));
-  unlink(path_in("cert"));
-  rmdir(folder);
-  return 0;
-}
-
-static bool is_listening(int port) {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  bool is_open = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
-  close(fd);
-  return is_open;
-}
-
-typedef struct front {
-  pid_t pid;
-  int port;
-  char url[64];
-} front;
-
-/* nghttpx with the throwaway certificate before a test server. */
-static front open_front_with(const test_server *server, const char *parameter) {
-  struct stat found;
-  if (stat(path_in("cert"), &found) != 0) fail_msg("no certificate: install the package openssl");
-  front made = {.port = test_free_port()};
-  char listen_on[64];
-  char pass_to[64];
-  snprintf(listen_on, sizeof(listen_on), "-f127.0.0.1,%d%s", made.port, parameter);
-  snprintf(pass_to, sizeof(pass_to), "-b127.0.0.1,%d", test_server_port(server));
-  const char *arguments[] = {"nghttpx",     "--conf=/dev/null", listen_on,       pass_to,
-                             "--workers=1", path_in("key"),     path_in("cert"), NULL};
-  char *copies[8] = {NULL};
-  for (size_t i = 0; arguments[i] != NULL; i++) copies[i] = strdup(arguments[i]);
-  made.pid = spawn(copies);
-  for (size_t i = 0; i < 8; i++) free(copies[i]);
-  int status = 0;
-  for (int i = 0; i < 200 && made.pid > 0 && !is_listening(made.port); i++) {
-    usleep(20000);
-    if (waitpid(made.pid, &status, WNOHANG) == made.pid) made.pid = -1;
-  }
-  if (made.pid <= 0) fail_msg("nghttpx did not start: install the package nghttp2-proxy");
-  snprintf(made.url, sizeof(made.url), "https://127.0.0.1:%d/v1", made.port);
-  return made;
-}
-
-static front open_front(const test_server *server) {
-  return open_front_with(server, "");
-}
-
-static void close_front(front opened) {
-  kill(opened.pid, SIGKILL);
-  waitpid(opened.pid, NULL, 0);
+/* A skipped test would pass for a passed one, so a missing program fails it. */
+static void open_front(const test_server *server, const char *parameter) {
+  const char *missing = test_front_open(&opened, test_server_port(server), parameter);
+  if (missing != NULL) fail_msg("%s", missing);
 }
 
 static void an_untrusted_certificate_is_refused(void **state) {
   (void)state;
   SERVE(READ, SEND(OK_REPLY), AGAIN);
-  front opened = open_front(server);
+  open_front(server, "");
   open_plain();
   assert_int_equal(sheaf_curl_set_credential(curl, 5, opened.url, secret), SHEAF_OK);
   note *at = prepare(1, opened.url);
@@ -1323,16 +1208,15 @@ static void an_untrusted_certificate_is_refused(void **state) {
   assert_false(at->retryable);
   assert_has(at->message, "certificate");
   assert_int_equal(test_server_requests(server), 0);
-  close_front(opened);
   test_server_free(server);
 }
 
 static void https_speaks_http2_and_multiplexes(void **state) {
   (void)state;
   SERVE(READ, {.kind = TEST_PAUSE, .ms = 10}, SEND(OK_REPLY), AGAIN);
-  front opened = open_front(server);
+  open_front(server, "");
   sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
-  options.ca_file = path_in("cert");
+  options.ca_file = opened.certificate;
   options.proxy = "";
   open_with(&options);
   for (uint64_t id = 1; id <= 100; id++) begin(prepare(id, opened.url));
@@ -1351,16 +1235,15 @@ static void https_speaks_http2_and_multiplexes(void **state) {
   begin(at);
   run_until(101);
   assert_end(at, SHEAF_END_OK);
-  close_front(opened);
   test_server_free(server);
 }
 
 static void https_without_http2(void **state) {
   (void)state;
   SERVE(READ, SEND(OK_REPLY), AGAIN);
-  front opened = open_front(server);
+  open_front(server, "");
   sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
-  options.ca_file = path_in("cert");
+  options.ca_file = opened.certificate;
   options.http2 = 0;
   open_with(&options);
   for (uint64_t id = 1; id <= 30; id++) begin(prepare(id, opened.url));
@@ -1368,7 +1251,6 @@ static void https_without_http2(void **state) {
   for (uint64_t id = 1; id <= 30; id++) assert_end(&notes[id], SHEAF_END_OK);
   assert_true(test_server_saw(server, "via: 1.1 nghttpx") ||
               test_server_saw(server, "Via: 1.1 nghttpx"));
-  close_front(opened);
   test_server_free(server);
 }
 
@@ -1417,14 +1299,14 @@ static void a_cancelled_stream_is_broken(void **state) {
 static void streams_of_a_dead_connection_are_broken(void **state) {
   (void)state;
   SERVE(READ, STALL);
-  front opened = open_front(server);
+  open_front(server, "");
   sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
-  options.ca_file = path_in("cert");
+  options.ca_file = opened.certificate;
   options.proxy = "";
   open_with(&options);
   for (uint64_t id = 1; id <= 4; id++) begin(prepare(id, opened.url));
   while (test_server_requests(server) < 4) poll_once();
-  close_front(opened);
+  test_front_close(&opened);
   run_until(4);
   for (uint64_t id = 1; id <= 4; id++) assert_end(&notes[id], SHEAF_END_BROKEN);
   assert_int_equal(test_server_requests(server), 4);
@@ -1435,7 +1317,7 @@ static void streams_of_a_dead_connection_are_broken(void **state) {
 static void prior_knowledge_works_again_and_again(void **state) {
   (void)state;
   SERVE(READ, SEND(OK_REPLY), AGAIN);
-  front opened = open_front_with(server, ";no-tls");
+  open_front(server, ";no-tls");
   sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
   options.http2 = 2;
   open_with(&options);
@@ -1447,7 +1329,6 @@ static void prior_knowledge_works_again_and_again(void **state) {
   assert_end(run_one(11, url), SHEAF_END_OK);
   assert_true(test_server_saw(server, "via: 2 nghttpx") ||
               test_server_saw(server, "Via: 2 nghttpx"));
-  close_front(opened);
   test_server_free(server);
 }
 
@@ -1512,7 +1393,7 @@ int main(void) {
       CASE(streams_of_a_dead_connection_are_broken),
       CASE(prior_knowledge_works_again_and_again),
   };
-  int failed = cmocka_run_group_tests_name("curl", tests, make_certificate, remove_certificate);
+  int failed = cmocka_run_group_tests_name("curl", tests, NULL, NULL);
   size_t count = sizeof(tests) / sizeof(tests[0]);
   printf("%zu passed, %d failed\n", count - (size_t)failed, failed);
   return failed;

@@ -570,7 +570,7 @@ static void forget_host(sim_world *w) {
   memset(w->exchanges, 0, w->exchange_capacity * sizeof *w->exchanges);
   w->exchange_count = w->in_flight = w->full_price_retries = w->completions = w->starts = 0;
   w->spent = w->charged = 0;
-  w->stopping = false;
+  w->stopping = w->store_failed = false;
   memset(w->seats, 0, sizeof w->seats);
   for (uint32_t i = 0; i < SIM_POOLS_MAX; i++) {
     sim_pool *p = &w->pools[i]; /* what the provider counted stays */
@@ -583,7 +583,7 @@ static void forget_host(sim_world *w) {
 static bool turn_is_due(run *r) {
   sim_world *w = r->w;
   uint64_t at = first_due(r), wake = sheaf_engine_timeout_ns(r->engine);
-  if (r->moved && !r->input_ended && !w->config.doors) wake = 0; /* more to submit */
+  if (r->moved && !w->config.doors) wake = 0; /* more to submit, or to take */
   if (wake < at) at = wake;
   if (at == SHEAF_NEVER) {
     sim_fail(w, "stuck: nothing is due", r->engine->rows_inside, r->engine->calls_out);

@@ -101,6 +101,7 @@ typedef struct sheaf_engine_options {
   sheaf_sha256_blocks_fn sha256_blocks;   /* NULL: the portable one */
 } sheaf_engine_options;
 
+/* Every default of the table below; no endpoints yet. Since 0.1. */
 SHEAF_API void sheaf_engine_options_init(sheaf_engine_options *options);
 
 /* The table behind the options: one row a number, so that a command line, a config file and a
@@ -202,6 +203,7 @@ typedef struct sheaf_exchange_end {
   sheaf_usage usage;
 } sheaf_exchange_end;
 
+/* A whole reply with nothing told: SHEAF_END_OK, retryable, all else absent. Since 0.1. */
 SHEAF_API void sheaf_exchange_end_init(sheaf_exchange_end *end);
 
 /* Reports. Slices are copied. An unknown or finished id is ignored (SHEAF_E_NOT_FOUND): late events

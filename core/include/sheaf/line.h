@@ -49,6 +49,7 @@ SHEAF_API int32_t sheaf_line_facts_read(sheaf_slice line, sheaf_line_facts *fact
 /* ---- Fingerprint: first 128 bits of SHA-256 over provider, path and final body, each preceded by
  * its length ---- */
 
+/* blocks NULL: the portable one. Does not copy the body. Does not allocate. Since 0.1. */
 SHEAF_API void sheaf_fingerprint(sheaf_slice provider, sheaf_slice path, sheaf_slice body,
                                  sheaf_sha256_blocks_fn blocks, uint8_t fingerprint[16]);
 /* The portable one. */

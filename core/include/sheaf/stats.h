@@ -112,6 +112,7 @@ typedef struct sheaf_price_table {
   uint32_t reserved;
 } sheaf_price_table;
 
+/* The table that is built in; static. Its date and source are fields of it. Since 0.1. */
 SHEAF_API const sheaf_price_table *sheaf_prices_builtin(void);
 /* Reads {"date":"…","prices":[{"provider","model","input","output","cache_read","cache_write"}]}
  * with prices in USD per million tokens; rows come before the built-in ones. The table is freed

@@ -273,7 +273,6 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
     return status;
   }
   if (route_stopped(engine, &engine->routes[row->route])) {
-    row->flags |= SHEAF__ROW_UNSENT;
     row->state = SHEAF__AT_FLIGHT;
     engine->rows_flying++;
     sheaf__complete(engine, row, engine->stop_class,

@@ -81,10 +81,10 @@ void sheaf_engine_free(sheaf_engine *engine) {
   SHEAF_ASSERT(engine->magic == SHEAF__ENGINE_MAGIC && !engine->inside);
   sheaf_allocator allocator = engine->allocator;
   sheaf__flights_deinit(engine);
-  sheaf__slots_deinit(engine);
+  sheaf__heap_deinit(&engine->timers, &allocator); /* heaps let go of their nodes, so the rows outlive them */
   sheaf__places_deinit(engine);
+  sheaf__slots_deinit(engine);
   sheaf__records_deinit(engine);
-  sheaf__heap_deinit(&engine->timers, &allocator);
   sheaf__ring_deinit(&engine->actions, &allocator);
   sheaf__ring_deinit(&engine->events, &allocator);
   sheaf_buf_deinit(&engine->text);

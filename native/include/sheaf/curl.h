@@ -59,6 +59,9 @@ SHEAF_API void sheaf_curl_wake(sheaf_curl *curl);
 /* Replaces every run of 8 or more bytes of a known secret in text by '*', in place. */
 SHEAF_API void sheaf_curl_redact(const sheaf_curl *curl, char *text, size_t bytes);
 
+/* The quickest SHA-256 of this machine, for sheaf_engine_options.sha256_blocks. Static. Since 0.1. */
+SHEAF_API sheaf_sha256_blocks_fn sheaf_sha256_fastest(void);
+
 /* Monotonic ns and wall ms of this machine: what sheaf_engine_step wants. */
 SHEAF_API uint64_t sheaf_now_ns(void);
 SHEAF_API int64_t sheaf_unix_ms(void);
