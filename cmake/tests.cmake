@@ -60,6 +60,8 @@ foreach(source IN LISTS programs)
   target_sources(${name} PRIVATE ${parts})
   if(name MATCHES "^(test|sim)_")
     sheaf_test(${name} sim 300 ${name})
+  elseif(name STREQUAL "scenarios") # A change of scheduling shows in its table.
+    sheaf_test(${name} sim 120 ${name} check "${sheaf_tests}/sim/scenarios.csv")
   endif()
 endforeach()
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 typedef struct run_state {
@@ -144,6 +145,14 @@ static int open_prices(run_state *run) {
   return CLI_OK;
 }
 
+/* A connection for each request in flight, and some for files: many systems begin with room for 1,024. */
+static void raise_descriptors(uint64_t wanted) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted < limit.rlim_max ? (rlim_t)wanted : limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_transport(run_state *run) {
   const cli_args *args = &run->args;
   sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
@@ -157,6 +166,7 @@ static int open_transport(run_state *run) {
   options.allow_http = args->allow_http;
   options.max_connections =
       args->engine.concurrency ? args->engine.concurrency : args->engine.max_concurrency;
+  raise_descriptors(options.max_connections * 2 + 256); /* with the simulator inside, both ends are ours */
   if (sheaf_curl_new(&options, &run->curl))
     return cli_say("the HTTP transport could not be set up"), CLI_HOST;
   if (run->place.endpoint.credential_id == 0) return CLI_OK;

@@ -557,6 +557,28 @@ TEST(before_the_first_window_is_over_what_was_sent_counts) {
   CHECK_EQ(p.learned_wmax, 48000);
 }
 
+/* One refusal in thirty at any rate, each with the server's wait: not a limit, and no cut. One in four is one. */
+TEST(stray_refusals_with_a_hint_do_not_cut_the_learned_rate) {
+  sheaf__pool p = unknown_pool();
+  uint64_t exchange = 0;
+  for (uint64_t i = 0; i < 3000; i++) {
+    const uint64_t now = i * 10 * MS;
+    const bool refused = i % 30 == 29;
+    sheaf__pool_take(&p, &small, exchange, now);
+    sheaf__pool_on_head(&p, &small, exchange++, !refused, NULL, 0, now);
+    if (refused) sheaf__pool_on_refusal(&p, 250 * MS, true, i, 0, now);
+  }
+  CHECK_EQ(p.learned_wmax, 0);
+  for (uint64_t i = 3000; i < 4000; i++) {
+    const uint64_t now = i * 10 * MS;
+    const bool refused = i % 4 == 3;
+    sheaf__pool_take(&p, &small, exchange, now);
+    sheaf__pool_on_head(&p, &small, exchange++, !refused, NULL, 0, now);
+    if (refused) sheaf__pool_on_refusal(&p, 250 * MS, true, i, 0, now);
+  }
+  CHECK(p.learned_wmax > 0);
+}
+
 /* A known limit of 588 stands for the rate so far: the cut is at half of it, and the curve never passes it. */
 TEST(the_learned_rate_never_passes_a_known_limit) {
   sheaf__pool p = pool_of_rpm(600);
@@ -829,6 +851,7 @@ int main(void) {
   RUN(ten_minutes_without_a_refusal_end_it);
   RUN(delivery_is_averaged_over_windows_of_ten_seconds);
   RUN(before_the_first_window_is_over_what_was_sent_counts);
+  RUN(stray_refusals_with_a_hint_do_not_cut_the_learned_rate);
   RUN(the_learned_rate_never_passes_a_known_limit);
   RUN(what_follows_a_probe_is_no_burst);
   RUN(four_bytes_are_a_token_until_replies_say_otherwise);

@@ -114,7 +114,8 @@ int32_t sheaf__places_init(sheaf_engine *engine) {
 
 static void path_free(sheaf_engine *engine, sheaf__path *path) {
   const sheaf_allocator *a = &engine->allocator;
-  for (uint32_t i = 0; path->urls != NULL && i < engine->place_count; i++)
+  bool made = path->urls != NULL && path->url_bytes != NULL;
+  for (uint32_t i = 0; made && i < engine->place_count; i++)
     sheaf__free(a, path->urls[i], path->url_bytes[i]);
   sheaf__free(a, path->urls, engine->place_count * sizeof *path->urls);
   sheaf__free(a, path->url_bytes, engine->place_count * sizeof *path->url_bytes);

@@ -156,7 +156,7 @@ uint64_t sheaf__pool_on_refusal(sheaf__pool *pool, uint64_t retry_after_ns, bool
   pool->pause_until_ns = sheaf__max_u64(pool->pause_until_ns, sheaf__add_sat(now_ns, wait));
   pool->probe_due = true;
   pool->probing = false;
-  if (learned) cut_learned(pool, retry_after_ns != SHEAF_NEVER, now_ns);
+  if (learned) cut_learned(pool, retry_after_ns != SHEAF_NEVER && retry_after_ns > 0, now_ns);
   for (uint32_t r = 0; r < SHEAF_RESOURCE_COUNT && pool->lacking_ns == 0; r++)
     sheaf__pool_empty(&pool->meters[r].bucket, now_ns);
   pool->lacking_ns = 0;
