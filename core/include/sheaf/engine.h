@@ -374,11 +374,11 @@ typedef struct sheaf_host {
   void *ctx;
   void (*wake_at)(void *ctx, uint64_t deadline_ns); /* optional */
   void (*log)(void *ctx, uint32_t level,
-              sheaf_slice message); /* optional; levels 1 error .. 4 debug */
+              sheaf_slice message); /* optional; levels 1 error .. 4 debug; no secrets */
 } sheaf_host;
 
-/* What a user puts into the way of a row. A slot answers at once, or SHEAF_E_LATER and then by
- * sheaf_engine_on_hook. */
+/* What a user puts into the way of a row. A slot answers at once; further slots are appended with the
+ * steps they belong to. */
 typedef struct sheaf_hooks {
   uint32_t struct_bytes;
   uint32_t reserved;

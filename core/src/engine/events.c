@@ -9,8 +9,33 @@ void sheaf__event_push(sheaf_engine *engine, uint32_t kind, sheaf__row *row, uin
       .kind = kind, .row = row, .exchange = exchange, .number = row ? row->index : 0};
 }
 
+static const char *notice_text(uint32_t notice) {
+  switch (notice) {
+    case SHEAF_NOTICE_PAUSED: return "paused: the provider asked to wait";
+    case SHEAF_NOTICE_BREAKER_OPEN:
+      return "the endpoint keeps failing; its circuit breaker is open";
+    case SHEAF_NOTICE_BREAKER_CLOSED:
+      return "the endpoint works again; its circuit breaker is closed";
+    case SHEAF_NOTICE_KEY_STOPPED:
+      return "the provider refused the key; nothing more is sent with it";
+    case SHEAF_NOTICE_BUDGET: return "the budget is spent";
+    case SHEAF_NOTICE_RESENT_UNKNOWN:
+      return "sent again though an earlier try may have been billed";
+    case SHEAF_NOTICE_STORE_FAILED: return "the run log could not be written; nothing more is sent";
+    case SHEAF_NOTICE_RUN_DEADLINE: return "the run's deadline has passed";
+    default: return "notice";
+  }
+}
+
 /* Notices nobody takes are dropped beyond their ceiling: statistics keep the counts. */
 void sheaf__notice(sheaf_engine *engine, uint32_t notice, uint32_t endpoint, uint64_t number) {
+  if (engine->host.log != NULL && notice != SHEAF_NOTICE_RESENT_UNKNOWN) {
+    bool was_inside = engine->inside;
+    engine->inside = true;
+    engine->host.log(engine->host.ctx, notice == SHEAF_NOTICE_BREAKER_CLOSED ? 3 : 2,
+                     sheaf_slice_of(notice_text(notice)));
+    engine->inside = was_inside;
+  }
   if (engine->notices_queued >= SHEAF__NOTICES_MAX ||
       engine->events.capacity == engine->events.count)
     return;
@@ -28,24 +53,6 @@ void sheaf__shown_release(sheaf_engine *engine) {
   if (row->call != NULL) sheaf__call_release(engine, row->call);
   engine->rows_done--;
   sheaf__row_release(engine, row);
-}
-
-static const char *notice_text(uint32_t notice) {
-  switch (notice) {
-    case SHEAF_NOTICE_PAUSED: return "paused: the provider asked to wait";
-    case SHEAF_NOTICE_BREAKER_OPEN:
-      return "the endpoint keeps failing; its circuit breaker is open";
-    case SHEAF_NOTICE_BREAKER_CLOSED:
-      return "the endpoint works again; its circuit breaker is closed";
-    case SHEAF_NOTICE_KEY_STOPPED:
-      return "the provider refused the key; nothing more is sent with it";
-    case SHEAF_NOTICE_BUDGET: return "the budget is spent";
-    case SHEAF_NOTICE_RESENT_UNKNOWN:
-      return "sent again though an earlier try may have been billed";
-    case SHEAF_NOTICE_STORE_FAILED: return "the run log could not be written; nothing more is sent";
-    case SHEAF_NOTICE_RUN_DEADLINE: return "the run's deadline has passed";
-    default: return "notice";
-  }
 }
 
 /* False: the delta's attempt is gone, or nothing is new. */

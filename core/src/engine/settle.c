@@ -283,6 +283,12 @@ static int32_t breaker_outcome(const sheaf_decoded *d) {
   }
 }
 
+/* A refusal of the key itself, not of this one request (a model or a file the key may not use). */
+static bool is_of_the_key(const sheaf_decoded *d) {
+  return (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA) &&
+         d->scope != SHEAF_SCOPE_REQUEST;
+}
+
 static void stop_key(sheaf_engine *engine, sheaf__call *call, uint32_t error_class) {
   uint32_t place = engine->seats[call->seat].place;
   uint32_t credential = engine->places[place].options.credential_id;
@@ -319,11 +325,12 @@ static void steer(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *
       sheaf__notice(engine, open ? SHEAF_NOTICE_BREAKER_OPEN : SHEAF_NOTICE_BREAKER_CLOSED,
                     seat->place, open ? seat->breaker.open_until_ns - now : 0);
   }
-  bool about_rate = d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope != SHEAF_SCOPE_CONCURRENCY;
+  bool about_rate = d->error_class == SHEAF_CLASS_RATE_LIMIT &&
+                    (d->scope == SHEAF_SCOPE_POOL || d->scope == SHEAF_SCOPE_ENDPOINT);
   bool about_load =
       d->error_class == SHEAF_CLASS_OVERLOADED ||
       (d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope == SHEAF_SCOPE_CONCURRENCY);
-  if (about_rate || d->error_class == SHEAF_CLASS_OVERLOADED) {
+  if (about_rate || about_load) {
     uint64_t until =
         sheaf__pool_on_refusal(pool, d->retry_after_ns, about_rate,
                                row ? row->index : call->flight->id, row ? row->attempts : 0, now);
@@ -376,7 +383,7 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
   if (engine->draining || (row->flags & SHEAF__ROW_CANCEL)) return end;
   if (d->error_class == SHEAF_CLASS_RATE_LIMIT && sheaf__pool_too_large(pool, &call->cost))
     return end;
-  if (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA) {
+  if (is_of_the_key(d)) {
     /* Another key may serve the row; the one that was refused sends no more. */
     if (!route_is_stopped(engine, &engine->routes[row->route])) end.next = SHEAF__NEXT_RETRY;
     return end;
@@ -388,8 +395,7 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
     return end;
   }
   /* A refusal pauses the pool; the row waits in the queue, where another pool may take it. */
-  if (d->error_class == SHEAF_CLASS_RATE_LIMIT || d->error_class == SHEAF_CLASS_OVERLOADED)
-    next.wait_ns = 0;
+  if (d->error_class == SHEAF_CLASS_RATE_LIMIT) next.wait_ns = 0;
   if (next.next == SHEAF__NEXT_RETRY && next.budget_milli) {
     uint64_t until = sheaf__pool_pay_retry(pool, next.budget_milli, engine->now_ns);
     if (until > engine->now_ns) {
@@ -453,8 +459,7 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   call->out = false;
   engine->calls_out--;
   steer(engine, call, d);
-  if (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA)
-    stop_key(engine, call, d->error_class);
+  if (is_of_the_key(d)) stop_key(engine, call, d->error_class);
   if (d->billing > row->billing) row->billing = (uint8_t)d->billing;
   engine->routes[row->route].blocked_until_ns = 0;
   engine->launch_due = true;
@@ -462,7 +467,8 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
     sheaf__complete(engine, row, SHEAF_CLASS_NONE, NULL);
     return;
   }
-  if (d->error_class == SHEAF_CLASS_NONE) cost = 0; /* a success is priced from its usage when it is shown */
+  if (d->error_class == SHEAF_CLASS_NONE)
+    cost = 0; /* a success is priced from its usage when it is shown */
   if (keep_history(engine, row, call, d, cost) || d->error_class == SHEAF_CLASS_NONE) {
     /* Without memory for its history a failed attempt ends the row: honest, and nothing is lost. */
     sheaf__complete(
@@ -473,7 +479,7 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   }
   sheaf__next next = decide(engine, call, d);
   if (next.next == SHEAF__NEXT_COMPLETE) {
-    bool key = d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA;
+    bool key = is_of_the_key(d);
     bool drained = engine->draining && row->billing <= SHEAF_BILLING_REFUSED && d->retryable;
     if ((key || drained) && row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT;
     sheaf__complete(engine, row, next.error_class, NULL);
