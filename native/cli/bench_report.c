@@ -149,6 +149,27 @@ static void print_row(FILE *to, const table *t, uint32_t row) {
   fputc('\n', to);
 }
 
+/* Which targets' times of tokens were taken from where. */
+static void print_footnote(FILE *to, const bench_target *targets, uint32_t count) {
+  static const char *const how[] = {"", "the whole latency", "the stream after its first token",
+                                    "the server's own durations"};
+  fprintf(to, "\ngen tok/s: output tokens a second within one request");
+  for (uint32_t from = BENCH_FROM_LATENCY; from <= BENCH_FROM_SERVER; from++) {
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++) {
+      char name[CELL_BYTES];
+      if (timed_from(&targets[i]) != from) continue;
+      cli_plain(name, sizeof name, sheaf_slice_of(targets[i].name));
+      if (!any)
+        fprintf(to, "; by %s: %s", how[from], name);
+      else
+        fprintf(to, ", %s", name);
+      any = true;
+    }
+  }
+  fprintf(to, "\n");
+}
+
 void bench_table_print(FILE *to, const bench_target *targets, uint32_t count, size_t prompts) {
   static table t;
   memset(&t, 0, sizeof t);
@@ -161,16 +182,7 @@ void bench_table_print(FILE *to, const bench_target *targets, uint32_t count, si
   fprintf(to, "%zu prompts on %u targets at once, means over %u runs\n\n", prompts, (unsigned)count,
           (unsigned)targets[0].run_count);
   for (uint32_t r = 0; r < t.rows; r++) print_row(to, &t, r);
-  fprintf(to, "\ngen tok/s: output tokens a second of one request, by");
-  for (uint32_t i = 0; i < count; i++) {
-    uint32_t from = timed_from(&targets[i]);
-    const char *how = from == BENCH_FROM_SERVER    ? "the server's own durations"
-                      : from == BENCH_FROM_STREAM  ? "its stream after the first token"
-                      : from == BENCH_FROM_LATENCY ? "its whole latency"
-                                                   : "no figures";
-    fprintf(to, "%s %s (%s)", i ? "," : "", how, t.cells[i + 1][0]);
-  }
-  fprintf(to, "\n");
+  print_footnote(to, targets, count);
 }
 
 /* ---- The document ---- */

@@ -4,7 +4,9 @@
  * could not be built: running it again would end the same, and its line says what is wrong with it. */
 #include "files_int.h"
 
+/* What was cut short has no outcome: without a line a resume knows it as unknown, or as never billed. */
 static bool gets_line(const sheaf_result *result) {
+  if (result->error_class == SHEAF_CLASS_CANCELLED) return false;
   return result->attempted || result->error_class == SHEAF_CLASS_INVALID_REQUEST;
 }
 

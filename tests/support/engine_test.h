@@ -73,6 +73,12 @@ static int32_t bench_event(const sheaf_provider *provider, sheaf_slice event, sh
     stream->terminal = true;
     return SHEAF_OK;
   }
+  if (data.bytes == 10 && memcmp(data.data, "overloaded", 10) == 0) {
+    stream->so_far.error_class = SHEAF_CLASS_OVERLOADED;
+    stream->so_far.billing = SHEAF_BILLING_REFUSED;
+    stream->so_far.retryable = stream->terminal = true;
+    return SHEAF_OK;
+  }
   return sheaf_buf_append_slice(&stream->text, data);
 }
 

@@ -123,15 +123,16 @@ TEST(records_that_were_handed_out_take_no_memory) {
   b.store_answers = false;
   nothing_scanned();
   size_t after_some = 0;
-  uint32_t answered = 0;
+  uint32_t answered = 0, submitted = 0;
   for (uint32_t i = 0; i < 400; i++) {
-    bench_submit(&b, "x");
+    if (submitted < b.result_count + 4) bench_submit(&b, "x"), submitted++;
+    uint32_t before = b.append_count;
     bench_step(&b, BENCH_MS);
-    if (b.append_count > 1) CHECK_OK(sheaf_engine_on_stored(b.engine, b.appends[b.append_count - 2].ticket, SHEAF_OK));
+    if (before > 0) CHECK_OK(sheaf_engine_on_stored(b.engine, b.appends[before - 1].ticket, SHEAF_OK));
     for (; answered < b.start_count; answered++) bench_answer(&b, answered, 200, "", "ok");
     if (i == 100) after_some = b.memory.live_bytes;
   }
-  CHECK(b.result_count > 300);
+  CHECK(b.result_count > 100);
   CHECK(b.memory.live_bytes <= after_some + 4096);
   bench_close(&b);
 }

@@ -169,14 +169,16 @@ static void take_fields(sheaf_engine *engine, const sheaf_request *request, shea
 }
 
 /* A row that an earlier run may have sent: the policy speaks before anything else. */
-static bool meets_unknown(sheaf_engine *engine, sheaf__row *row) {
+bool sheaf__meets_unknown(sheaf_engine *engine, sheaf__row *row) {
   if (!sheaf__ranges_hold(&engine->unknown, row->index)) return false;
   engine->stats.recovered_unknown++;
   row->flags |= SHEAF__ROW_UNKNOWN_BEFORE | SHEAF__ROW_RANGED;
   row->billing = SHEAF_BILLING_UNKNOWN;
   if (engine->options.resend_unknown == SHEAF_RESEND_NEVER) {
-    engine->rows_flying++; /* complete() takes it from where it is */
-    row->state = SHEAF__AT_FLIGHT;
+    if (row->state != SHEAF__AT_QUEUE) { /* complete() takes it from where it is */
+      engine->rows_flying++;
+      row->state = SHEAF__AT_FLIGHT;
+    }
     sheaf__complete(engine, row, SHEAF_CLASS_UNKNOWN_OUTCOME,
                     "an earlier run sent this and died before the reply: it may have been billed; "
                     "run again with resend_unknown to send it once more");
@@ -264,7 +266,7 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   }
   if (index != NULL) *index = engine->next_index;
   take_fields(engine, &request, row);
-  if (meets_unknown(engine, row)) return SHEAF_OK;
+  if (sheaf__meets_unknown(engine, row)) return SHEAF_OK;
   const sheaf__lane *lane = engine->lanes[row->lane];
   if (lane != NULL) { /* the lane keeps what it needs of the row; its memory is free again */
     status = sheaf__flight_join(engine, lane, row);

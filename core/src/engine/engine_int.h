@@ -416,6 +416,7 @@ void sheaf__slots_deinit(sheaf_engine *engine);
 /* admit.c */
 int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *request, uint64_t *index,
                      sheaf_parse_error *error, bool ask_source);
+bool sheaf__meets_unknown(sheaf_engine *engine, sheaf__row *row);
 int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *request, uint64_t index);
 int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row,
                             const sheaf__lane_action *action);

@@ -55,19 +55,32 @@ void sheaf__shown_release(sheaf_engine *engine) {
   sheaf__row_release(engine, row);
 }
 
+/* Bytes at the end that are the first half of a surrogate pair: the second half comes with the next event. */
+static size_t half_pair(sheaf_slice inside) {
+  if (inside.bytes < 6) return 0;
+  const char *p = inside.data + inside.bytes - 6;
+  if (p[0] != '\\' || p[1] != 'u' || (p[2] | 0x20) != 'd') return 0;
+  char third = (char)(p[3] | 0x20);
+  if (p[3] != '8' && p[3] != '9' && third != 'a' && third != 'b') return 0;
+  size_t before = 0; /* an even number of backslashes: the last of them begins an escape */
+  while (before < inside.bytes - 6 && p[-1 - (ptrdiff_t)before] == '\\') before++;
+  return before % 2 ? 0 : 6;
+}
+
 /* False: the delta's attempt is gone, or nothing is new. */
 static bool show_delta(sheaf_engine *engine, const sheaf__event_entry *entry, sheaf_event *event) {
   sheaf__call *call = sheaf__call_find(engine, entry->exchange);
   if (call == NULL || call->streaming == NULL) return false;
   sheaf__streaming *s = call->streaming;
   call->delta_queued = false;
-  sheaf_slice inside = {s->stream.text.data + call->text_given,
+    sheaf_slice inside = {s->stream.text.data + call->text_given,
                         s->stream.text.bytes - call->text_given};
+  inside.bytes -= half_pair(inside);
   if (inside.bytes == 0) return false;
   sheaf_buf_reset(&engine->delta);
   if (sheaf_buf_append_unescaped(&engine->delta, inside))
     return false; /* half a surrogate pair: wait for the other */
-  call->text_given = s->stream.text.bytes;
+  call->text_given += inside.bytes;
   call->delta_taken = true;
   event->text = sheaf_buf_slice(&engine->delta);
   event->index = call->row->index;

@@ -293,7 +293,6 @@ int32_t sheaf__launch(sheaf_engine *engine) {
         sheaf__min_u64(look_again, engine->now_ns + SHEAF__MS); /* what waits is still there */
   engine->next_start_all_ns = look_again;
   if (engine->budget_hit) {
-    sheaf__notice(engine, SHEAF_NOTICE_BUDGET, 0, engine->options.budget_usd_nano);
     sheaf__end_waiting(engine, SHEAF_CLASS_BUDGET,
                        "the budget is spent; raise budget_usd and run again to go on", NULL);
   }

@@ -123,6 +123,11 @@ static int32_t ranges_cut(sheaf_engine *engine, uint64_t index) {
 int32_t sheaf_engine_on_scanned(sheaf_engine *engine, const sheaf_record *records, uint32_t count) {
   if (engine == NULL || !engine->recovering) return SHEAF_E_MISUSE;
   if (count == 0) {
+    /* Rows that were submitted meanwhile meet what was found, too. */
+    for (uint32_t i = 0; engine->unknown.count && i < engine->row_chunk_count; i++)
+      for (uint32_t k = 0; k < SHEAF__CHUNK; k++)
+        if (engine->row_chunks[i][k].state == SHEAF__AT_QUEUE)
+          sheaf__meets_unknown(engine, &engine->row_chunks[i][k]);
     engine->recovering = false;
     engine->launch_due = true;
     return SHEAF_OK;

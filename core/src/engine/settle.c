@@ -380,7 +380,13 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
   sheaf__pool *pool = &engine->pools[engine->seats[call->seat].pool];
   sheaf__next end = {.next = SHEAF__NEXT_COMPLETE, .error_class = d->error_class};
   if (row->flags & SHEAF__ROW_CANCEL) end.error_class = SHEAF_CLASS_CANCELLED;
-  if (engine->draining || (row->flags & SHEAF__ROW_CANCEL)) return end;
+  if (row->flags & SHEAF__ROW_CANCEL) return end;
+  if (engine->draining) { /* what would be tried again is cut short, not failed: a resume runs it */
+    if (sheaf__retry_decide(&engine->retry, &row->tries, d, row->index, row->attempts).next ==
+        SHEAF__NEXT_RETRY)
+      end.error_class = SHEAF_CLASS_CANCELLED;
+    return end;
+  }
   if (d->error_class == SHEAF_CLASS_RATE_LIMIT && sheaf__pool_too_large(pool, &call->cost))
     return end;
   if (is_of_the_key(d)) {
@@ -404,6 +410,12 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
     }
   }
   return next;
+}
+
+/* The end marker came: a connection that breaks behind it takes nothing away, and another try would be paid twice. */
+static bool stream_is_whole(const sheaf__call *call) {
+  bool broke = call->end.end == SHEAF_END_BROKEN || call->end.end == SHEAF_END_TIMEOUT;
+  return broke && call->streaming != NULL && call->streaming->stream.terminal;
 }
 
 /* A start that was decided but never handed out: as if it had not been decided. The row ends,
@@ -443,7 +455,7 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   call->ended_ns = engine->now_ns;
   if (call->http_status == 0) call->http_status = call->end.http_status;
   if (call->over_limit) call->end.end = SHEAF_END_TOO_LARGE;
-  if (call->end.end == SHEAF_END_OK)
+  if (call->end.end == SHEAF_END_OK || stream_is_whole(call))
     read_reply(engine, call, d);
   else
     read_failure(engine, call, d);
@@ -480,7 +492,7 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   sheaf__next next = decide(engine, call, d);
   if (next.next == SHEAF__NEXT_COMPLETE) {
     bool key = is_of_the_key(d);
-    bool drained = engine->draining && row->billing <= SHEAF_BILLING_REFUSED && d->retryable;
+    bool drained = next.error_class == SHEAF_CLASS_CANCELLED && !(row->flags & SHEAF__ROW_CANCEL);
     if ((key || drained) && row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT;
     sheaf__complete(engine, row, next.error_class, NULL);
     return;
