@@ -18,10 +18,12 @@ static int one_seed(uint64_t seed, uint64_t *requests) {
     *requests += world.requests_ever;
     if (good && round == 1 && world.trace != trace) {
       good = false;
-      snprintf(world.failure, sizeof world.failure, "the order of reports within a step changed what was done");
+      snprintf(world.failure, sizeof world.failure,
+               "the order of reports within a step changed what was done");
     }
     if (!good) {
-      printf("seed %llu%s: %s\n", (unsigned long long)seed, round ? " shuffled" : "", world.failure);
+      printf("seed %llu%s: %s\n", (unsigned long long)seed, round ? " shuffled" : "",
+             world.failure);
       sim_config_print(&world.config);
       printf("again: sim_live --seed %llu --seeds 1\n", (unsigned long long)seed);
       return 1;
@@ -32,14 +34,15 @@ static int one_seed(uint64_t seed, uint64_t *requests) {
 }
 
 int main(int argc, char **argv) {
-  uint64_t first = 1, count = 2000, requests = 0, failures = 0;
+  uint64_t first = 1, count = 10000, requests = 0, failures = 0;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (strcmp(argv[i], "--seed") == 0) first = strtoull(argv[i + 1], NULL, 10);
     if (strcmp(argv[i], "--seeds") == 0) count = strtoull(argv[i + 1], NULL, 10);
   }
   uint64_t seed = first;
-  for (; seed < first + count && failures < 12; seed++) failures += (uint64_t)one_seed(seed, &requests);
-  printf("%llu seeds, %llu simulated requests, %llu failures\n", (unsigned long long)(seed - first), (unsigned long long)requests,
-         (unsigned long long)failures);
+  for (; seed < first + count && failures < 5; seed++)
+    failures += (uint64_t)one_seed(seed, &requests);
+  printf("%llu seeds, %llu simulated requests, %llu failures\n", (unsigned long long)(seed - first),
+         (unsigned long long)requests, (unsigned long long)failures);
   return failures != 0;
 }

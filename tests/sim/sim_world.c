@@ -49,7 +49,8 @@ static void draw_fates(sim_config *c) {
     c->fate_permille[f] = (uint32_t)pick(c, 200 + f, rates, 4);
   }
   if (!c->doors) c->fate_permille[SIM_START_FAILS] = 0;
-  if (c->budget) c->fate_permille[SIM_TOO_LARGE] = 0; /* billed without a usage: no cap can hold that */
+  if (c->budget)
+    c->fate_permille[SIM_TOO_LARGE] = 0; /* billed without a usage: no cap can hold that */
 }
 
 static void draw_options(sim_config *c) {
@@ -82,6 +83,21 @@ static void draw_options(sim_config *c) {
   if (c->budget) o->budget_usd_nano = 200 + sim_draw(c, 20000, SIM_DRAW_CONFIG, 16, 0);
 }
 
+/* Rows enough, failures short of what opens a breaker, and quick: the retry budget is what holds them back. */
+static void draw_retry_storm(sim_config *c) {
+  memset(c->fate_permille, 0, sizeof c->fate_permille);
+  c->fate_permille[SIM_SERVER] = 420;
+  c->bursts = false;
+  c->rows = 200;
+  c->places = c->models = 1;
+  c->reply_ms = 1;
+  c->limit_kind = SIM_LIMIT_NONE;
+  c->options.rpm = 0;
+  c->options.max_retries = 20;
+  c->options.retry_base_ms = 1;
+  c->options.concurrency = 64;
+}
+
 void sim_config_draw(sim_config *c, uint64_t seed) {
   static const uint64_t rows[] = {1, 3, 20, 60, 200};
   static const uint64_t replies[] = {1, 50, 1000, 15000};
@@ -89,12 +105,16 @@ void sim_config_draw(sim_config *c, uint64_t seed) {
   memset(c, 0, sizeof *c);
   c->seed = seed;
   c->rows = (uint32_t)pick(c, 20, rows, 5);
-  c->places = 1 + (uint32_t)(on(c, 21, 400) ? sim_draw(c, SIM_PLACES_MAX, SIM_DRAW_CONFIG, 22, 0) : 0);
+  c->places =
+      1 + (uint32_t)(on(c, 21, 400) ? sim_draw(c, SIM_PLACES_MAX, SIM_DRAW_CONFIG, 22, 0) : 0);
   c->models = 1 + on(c, 23, 300);
   c->pools_shared = on(c, 24, 300);
-  bool *const features[] = {&c->doors, &c->store, &c->stream, &c->tasks, &c->priorities, &c->deadlines, &c->cancels,
-                            &c->hints, &c->headers, &c->late_events, &c->limit_stated, &c->refused_count, &c->bursts};
-  for (uint32_t i = 0; i < sizeof features / sizeof *features; i++) *features[i] = on(c, 30 + i, 450);
+  bool *const features[] = {&c->doors,      &c->store,       &c->stream,       &c->tasks,
+                            &c->priorities, &c->deadlines,   &c->cancels,      &c->hints,
+                            &c->headers,    &c->late_events, &c->limit_stated, &c->refused_count,
+                            &c->bursts};
+  for (uint32_t i = 0; i < sizeof features / sizeof *features; i++)
+    *features[i] = on(c, 30 + i, 450);
   c->store_late = c->store && on(c, 50, 400);
   c->store_fails = c->store && on(c, 51, 80);
   c->crashes = c->store && on(c, 52, 500);
@@ -113,33 +133,50 @@ void sim_config_draw(sim_config *c, uint64_t seed) {
   if (c->crashes) c->doors = true; /* only a source can be asked what is done already */
   draw_options(c);
   draw_fates(c);
+  if (on(c, 65, 30)) draw_retry_storm(c);
 }
 
 void sim_config_print(const sim_config *c) {
-  printf("rows %u places %u models %u shared %u | doors %d store %d late %d fails %d crashes %d | stream %d/%d tasks %d prio %d "
-         "deadlines %d cancels %d backwards %d sink_later %d source_later %d drains %d aborts %d stop_key %d budget %d validate %d "
-         "late_events %d | limit %u rpm %u stated %d refused_count %d hints %d headers %d | reply_ms %u grid %u\n",
-         c->rows, c->places, c->models, c->pools_shared, c->doors, c->store, c->store_late, c->store_fails, c->crashes, c->stream,
-         (int)c->options.stream, c->tasks, c->priorities, c->deadlines, c->cancels, c->backwards, c->sink_later, c->source_later,
-         c->drains, c->aborts, c->stop_key, c->budget, c->validate, c->late_events, c->limit_kind, (unsigned)c->limit_rpm,
-         c->limit_stated, c->refused_count, c->hints, c->headers, (unsigned)c->reply_ms, (unsigned)c->grid_ns);
-  printf("concurrency %u/%u queue %u timeout %u retries %u throttles %u resend %u on_breaker %u burst %u interval %u | fates",
-         (unsigned)c->options.concurrency, (unsigned)c->options.max_concurrency, (unsigned)c->options.queue_capacity,
-         (unsigned)c->options.attempt_timeout_ms, (unsigned)c->options.max_retries, (unsigned)c->options.max_throttles,
-         (unsigned)c->options.resend_unknown, (unsigned)c->options.on_breaker, (unsigned)c->options.burst_ms,
-         (unsigned)c->options.start_interval_ms);
+  printf(
+      "rows %u places %u models %u shared %u | doors %d store %d late %d fails %d crashes %d | "
+      "stream %d/%d tasks %d prio %d "
+      "deadlines %d cancels %d backwards %d sink_later %d source_later %d drains %d aborts %d "
+      "stop_key %d budget %d validate %d "
+      "late_events %d | limit %u rpm %u stated %d refused_count %d hints %d headers %d | reply_ms "
+      "%u grid %u\n",
+      c->rows, c->places, c->models, c->pools_shared, c->doors, c->store, c->store_late,
+      c->store_fails, c->crashes, c->stream, (int)c->options.stream, c->tasks, c->priorities,
+      c->deadlines, c->cancels, c->backwards, c->sink_later, c->source_later, c->drains, c->aborts,
+      c->stop_key, c->budget, c->validate, c->late_events, c->limit_kind, (unsigned)c->limit_rpm,
+      c->limit_stated, c->refused_count, c->hints, c->headers, (unsigned)c->reply_ms,
+      (unsigned)c->grid_ns);
+  printf(
+      "concurrency %u/%u queue %u timeout %u retries %u throttles %u resend %u on_breaker %u burst "
+      "%u interval %u | fates",
+      (unsigned)c->options.concurrency, (unsigned)c->options.max_concurrency,
+      (unsigned)c->options.queue_capacity, (unsigned)c->options.attempt_timeout_ms,
+      (unsigned)c->options.max_retries, (unsigned)c->options.max_throttles,
+      (unsigned)c->options.resend_unknown, (unsigned)c->options.on_breaker,
+      (unsigned)c->options.burst_ms, (unsigned)c->options.start_interval_ms);
   for (uint32_t f = 0; f < SIM_FATES; f++) printf(" %u", c->fate_permille[f]);
   printf("\n");
 }
 
 /* ---- Rows ---- */
 
-uint32_t sim_model_of(const sim_config *c, uint64_t index) { return (uint32_t)sim_draw(c, c->models, SIM_DRAW_ROW, index, 1); }
-uint64_t sim_input_tokens(const sim_config *c, uint64_t index) { return (12 + index % 3 * 40) / 4; (void)c; }
+uint32_t sim_model_of(const sim_config *c, uint64_t index) {
+  return (uint32_t)sim_draw(c, c->models, SIM_DRAW_ROW, index, 1);
+}
+uint64_t sim_input_tokens(const sim_config *c, uint64_t index) {
+  return (12 + index % 3 * 40) / 4;
+  (void)c;
+}
 uint64_t sim_output_tokens(const sim_config *c, uint64_t index, uint32_t attempt) {
   return 1 + sim_draw(c, 60, SIM_DRAW_ROW, index, 100 + attempt);
 }
-bool sim_is_task(const sim_config *c, uint64_t index) { return c->tasks && sim_chance(c, 200, SIM_DRAW_ROW, index, 2); }
+bool sim_is_task(const sim_config *c, uint64_t index) {
+  return c->tasks && sim_chance(c, 200, SIM_DRAW_ROW, index, 2);
+}
 uint64_t sim_deadline_ms(const sim_config *c, uint64_t index) {
   static const uint64_t deadlines[] = {1, 300, 5000, 60000};
   if (!c->deadlines || !sim_chance(c, 400, SIM_DRAW_ROW, index, 3)) return 0;
@@ -154,7 +191,9 @@ uint32_t sim_pool_of(const sim_config *c, uint32_t place, uint32_t model) {
   return (c->pools_shared ? 0 : place) * SIM_MODELS + model;
 }
 
-bool sim_liveness(const sim_world *w) { return w->now_ns - w->begun_ns >= w->config.safety_ns; }
+bool sim_liveness(const sim_world *w) {
+  return w->now_ns - w->begun_ns >= w->config.safety_ns;
+}
 
 /* ---- Limits and fates ---- */
 
@@ -168,7 +207,8 @@ static bool over_limit(sim_world *w, sim_pool *pool) {
   if (c->limit_kind == SIM_LIMIT_SLICES) window = SIM_SECOND, limit = (limit + 59) / 60;
   for (uint64_t i = 0; i < pool->limited_count; i++) {
     uint64_t at = pool->limited_at_ns[(pool->limited_at + size - 1 - i) % size];
-    bool inside = c->limit_kind == SIM_LIMIT_SLICES ? at / window == now / window : at + window > now;
+    bool inside =
+        c->limit_kind == SIM_LIMIT_SLICES ? at / window == now / window : at + window > now;
     if (!inside) break;
     counted++;
   }
@@ -211,12 +251,15 @@ static size_t read_number(sheaf_slice text, size_t at, uint64_t *number) {
   return at + 1;
 }
 
-static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, sheaf_buf *scratch, sheaf_decoded *d) {
+static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, sheaf_buf *scratch,
+                      sheaf_decoded *d) {
   (void)provider;
   uint64_t input, output;
   if (reply->body.bytes < 4 || memcmp(reply->body.data, "ok:", 3) != 0) return SHEAF_E_SYNTAX;
-  size_t at = read_number(reply->body, read_number(reply->body, 3, &input) /* the comma */, &output);
-  if (at > reply->body.bytes || reply->body.data[reply->body.bytes - 1] != '.') return SHEAF_E_PARTIAL;
+  size_t at =
+      read_number(reply->body, read_number(reply->body, 3, &input) /* the comma */, &output);
+  if (at > reply->body.bytes || reply->body.data[reply->body.bytes - 1] != '.')
+    return SHEAF_E_PARTIAL;
   d->billing = SHEAF_BILLING_BILLED;
   d->usage.input_total = (int64_t)input;
   d->usage.output_total = (int64_t)output;
@@ -225,7 +268,8 @@ static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, 
   return scratch->status;
 }
 
-static int32_t classify(const sheaf_provider *provider, const sheaf_reply *reply, sheaf_buf *scratch, sheaf_decoded *d) {
+static int32_t classify(const sheaf_provider *provider, const sheaf_reply *reply,
+                        sheaf_buf *scratch, sheaf_decoded *d) {
   (void)provider, (void)scratch;
   d->billing = SHEAF_BILLING_REFUSED;
   switch (reply->http_status) {
@@ -241,7 +285,8 @@ static int32_t classify(const sheaf_provider *provider, const sheaf_reply *reply
   return SHEAF_OK;
 }
 
-static int32_t event(const sheaf_provider *provider, sheaf_slice name, sheaf_slice data, sheaf_stream *stream) {
+static int32_t event(const sheaf_provider *provider, sheaf_slice name, sheaf_slice data,
+                     sheaf_stream *stream) {
   (void)provider, (void)name;
   uint64_t input, output;
   if (data.bytes > 3 && memcmp(data.data, "ok:", 3) == 0) {
@@ -255,7 +300,8 @@ static int32_t event(const sheaf_provider *provider, sheaf_slice name, sheaf_sli
 }
 
 /* "x-left: LIMIT,REMAINING" of requests a minute. */
-static uint32_t read_limits(const sheaf_provider *provider, const sheaf_reply *reply, sheaf_limit *limits) {
+static uint32_t read_limits(const sheaf_provider *provider, const sheaf_reply *reply,
+                            sheaf_limit *limits) {
   (void)provider;
   sheaf_slice left = sheaf_header_find(reply->headers, "x-left");
   uint64_t limit, remaining;
@@ -284,4 +330,5 @@ static const sheaf_price price = {.provider = "sim",
                                   .output = SIM_PRICE_OUT,
                                   .cache_read = SHEAF_ABSENT,
                                   .cache_write = SHEAF_ABSENT};
-const sheaf_price_table sim_prices = {.date = "2026-01-01", .source = "the simulator", .prices = &price, .count = 1};
+const sheaf_price_table sim_prices = {
+    .date = "2026-01-01", .source = "the simulator", .prices = &price, .count = 1};

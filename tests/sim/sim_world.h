@@ -2,7 +2,7 @@
  *
  * sim_world.c is the world outside of the engine: providers with true limits, a transport with faults, what a seed
  * turns on. sim_check.c looks at what the engine does and compares it with rules that it computes for itself. sim_run.c
- * drives one engine after the other (a host may die) against one world. sim_live.c counts seeds.
+ * drives, by sim_transport.c, one engine after the other (a host may die) against one world. sim_live.c counts seeds.
  *
  * Every draw is keyed by what it is for, never streamed: the order in which things are asked for changes nothing. */
 #ifndef SIM_WORLD_H
@@ -37,17 +37,17 @@ enum {
 /* What becomes of an exchange. */
 enum {
   SIM_OK,
-  SIM_LIMITED,      /* 429 */
-  SIM_OVERLOADED,   /* 529 */
-  SIM_SERVER,       /* 500 */
-  SIM_INVALID,      /* 400 */
-  SIM_AUTH,         /* 401 */
+  SIM_LIMITED,    /* 429 */
+  SIM_OVERLOADED, /* 529 */
+  SIM_SERVER,     /* 500 */
+  SIM_INVALID,    /* 400 */
+  SIM_AUTH,       /* 401 */
   SIM_NOT_SENT,
-  SIM_START_FAILS,  /* the transport's start answers an error */
-  SIM_BREAKS,       /* before the head */
-  SIM_BREAKS_LATE,  /* behind a 2xx head */
-  SIM_TRUNCATED,    /* a whole end, half a body */
-  SIM_GARBLED,      /* a body that does not decode */
+  SIM_START_FAILS, /* the transport's start answers an error */
+  SIM_BREAKS,      /* before the head */
+  SIM_BREAKS_LATE, /* behind a 2xx head */
+  SIM_TRUNCATED,   /* a whole end, half a body */
+  SIM_GARBLED,     /* a body that does not decode */
   SIM_STALLS,
   SIM_TOO_LARGE,
   SIM_FATES
@@ -58,13 +58,15 @@ enum { SIM_LIMIT_NONE, SIM_LIMIT_BUCKET, SIM_LIMIT_WINDOW, SIM_LIMIT_SLICES };
 typedef struct sim_config {
   uint64_t seed;
   uint32_t rows, places, models, pools_shared;
-  bool doors, store, store_late, store_fails, stream, tasks, priorities, deadlines, cancels, backwards, crashes;
-  bool sink_later, source_later, drains, aborts, hints, headers, start_fails, late_events, stop_key, budget, bursts;
+  bool doors, store, store_late, store_fails, stream, tasks, priorities, deadlines, cancels,
+      backwards, crashes;
+  bool sink_later, source_later, drains, aborts, hints, headers, start_fails, late_events, stop_key,
+      budget, bursts;
   bool small_queue, validate;
   uint32_t limit_kind;
-  uint64_t limit_rpm;        /* true limit of each pool */
-  bool limit_stated;         /* told to the engine by option */
-  bool refused_count;        /* refused requests count against the limit */
+  uint64_t limit_rpm; /* true limit of each pool */
+  bool limit_stated;  /* told to the engine by option */
+  bool refused_count; /* refused requests count against the limit */
   uint32_t fate_permille[SIM_FATES];
   uint64_t reply_ms, grid_ns, safety_ns;
   sheaf_engine_options options;
@@ -82,25 +84,25 @@ typedef struct sim_row {
   uint64_t admitted_ns, deadline_ns;
   uint32_t starts, starts_ever, ends;
   uint32_t last_fate;
-  int64_t cost;    /* of usages told */
+  int64_t cost; /* of usages told */
   bool cost_unknown;
   bool admitted;
-  bool cancelled;  /* while it waited: nothing of it may start any more */
-  bool line;       /* the output has it */
-  bool unknown;    /* an earlier host may have sent it, and there is no line */
-  bool covered;    /* a stored range speaks of it */
-  bool out;        /* an exchange of it is out */
+  bool cancelled; /* while it waited: nothing of it may start any more */
+  bool line;      /* the output has it */
+  bool unknown;   /* an earlier host may have sent it, and there is no line */
+  bool covered;   /* a stored range speaks of it */
+  bool out;       /* an exchange of it is out */
   bool last_unknown, last_full_price;
 } sim_row;
 
 typedef struct sim_exchange {
   uint64_t id, index, started_ns, timeout_ns;
   uint32_t place, pool, fate, status, attempt;
-  uint64_t wait_ns;          /* retry-after that was told; SHEAF_NEVER: none */
+  uint64_t wait_ns; /* retry-after that was told; SHEAF_NEVER: none */
   bool limits_told, stream, task, plain;
   bool ended, cancelled, head_checked, end_checked, has_head, has_end;
   uint32_t end_kind;
-  bool touched;              /* something was reported since the last step */
+  bool touched; /* something was reported since the last step */
 } sim_exchange;
 
 typedef struct sim_pool {
@@ -133,19 +135,19 @@ typedef struct sim_world {
   bool shuffle;
   uint64_t now_ns, begun_ns, run_ns, engine_ns; /* engine_ns: the latest time it was told */
   uint64_t trace;
-  uint32_t host;                      /* which of the hosts that die one after another */
+  uint32_t host; /* which of the hosts that die one after another */
   sim_row rows[SIM_ROWS_MAX];
   sim_pool pools[SIM_POOLS_MAX];
   sim_seat seats[SIM_PLACES_MAX * SIM_POOLS_MAX];
-  sim_exchange *exchanges;            /* by number of their launch */
+  sim_exchange *exchanges; /* by number of their launch */
   uint32_t exchange_count, exchange_capacity;
   sim_record log[SIM_LOG_MAX];
   uint32_t log_count;
   bool store_failed;
   uint32_t in_flight, full_price_retries, completions, starts;
-  int64_t spent, charged;             /* what usages came to; what the providers may have charged */
+  int64_t spent, charged; /* what usages came to; what the providers may have charged */
   uint64_t requests_ever;
-  bool stopping;                      /* drained or aborted: rows may end unsent */
+  bool stopping; /* drained or aborted: rows may end unsent */
   char failure[256];
 } sim_world;
 
@@ -168,7 +170,8 @@ bool sim_refuses(const sim_config *c, uint64_t index, uint32_t attempt); /* the 
 
 /* sim_check.c */
 void sim_check_start(sim_world *w, const sheaf_engine *engine, sim_exchange *x);
-void sim_check_settled(sim_world *w, sim_exchange *x); /* in order of launch, before the step that settles */
+void sim_check_settled(sim_world *w,
+                       sim_exchange *x); /* in order of launch, before the step that settles */
 void sim_check_result(sim_world *w, const sheaf_result *r);
 void sim_check_end(sim_world *w, const sheaf_engine *engine);
 

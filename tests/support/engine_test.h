@@ -15,14 +15,16 @@
 #define BENCH_SECOND 1000000000ull
 #define BENCH_MAX 1024
 
-#define CHECK_STRING(is, wanted)                                                                                    \
-  do {                                                                                                              \
-    if (strcmp(is, wanted) != 0) check_bad++, printf("%s:%d: \"%s\", not \"%s\"\n", __FILE__, __LINE__, is, wanted); \
+#define CHECK_STRING(is, wanted)                                                          \
+  do {                                                                                    \
+    if (strcmp(is, wanted) != 0)                                                          \
+      check_bad++, printf("%s:%d: \"%s\", not \"%s\"\n", __FILE__, __LINE__, is, wanted); \
   } while (0)
 
 /* ---- The provider: the body is the prompt, the reply is the answer ---- */
 
-static int32_t bench_build(const sheaf_provider *provider, const sheaf_build *in, sheaf_call *call) {
+static int32_t bench_build(const sheaf_provider *provider, const sheaf_build *in,
+                           sheaf_call *call) {
   (void)provider;
   sheaf_buf_append_text(call->path, "/run");
   if (in->request->prompt.bytes == 0 && in->request->body.bytes == 0) {
@@ -31,10 +33,12 @@ static int32_t bench_build(const sheaf_provider *provider, const sheaf_build *in
     return SHEAF_E_FIELD;
   }
   if (in->request->max_tokens) call->output_tokens_max = (int64_t)in->request->max_tokens;
-  return sheaf_buf_append_slice(call->body, in->request->prompt.bytes ? in->request->prompt : in->request->body);
+  return sheaf_buf_append_slice(
+      call->body, in->request->prompt.bytes ? in->request->prompt : in->request->body);
 }
 
-static int32_t bench_decode(const sheaf_provider *provider, const sheaf_reply *reply, sheaf_buf *scratch, sheaf_decoded *d) {
+static int32_t bench_decode(const sheaf_provider *provider, const sheaf_reply *reply,
+                            sheaf_buf *scratch, sheaf_decoded *d) {
   (void)provider, (void)scratch;
   if (reply->body.bytes == 3 && memcmp(reply->body.data, "bad", 3) == 0) return SHEAF_E_SYNTAX;
   d->billing = SHEAF_BILLING_BILLED;
@@ -46,11 +50,13 @@ static int32_t bench_decode(const sheaf_provider *provider, const sheaf_reply *r
 
 static uint64_t bench_number(sheaf_slice text) {
   uint64_t n = 0;
-  for (size_t i = 0; i < text.bytes && text.data[i] >= '0' && text.data[i] <= '9'; i++) n = n * 10 + (uint64_t)(text.data[i] - '0');
+  for (size_t i = 0; i < text.bytes && text.data[i] >= '0' && text.data[i] <= '9'; i++)
+    n = n * 10 + (uint64_t)(text.data[i] - '0');
   return n;
 }
 
-static int32_t bench_classify(const sheaf_provider *provider, const sheaf_reply *reply, sheaf_buf *scratch, sheaf_decoded *d) {
+static int32_t bench_classify(const sheaf_provider *provider, const sheaf_reply *reply,
+                              sheaf_buf *scratch, sheaf_decoded *d) {
   (void)provider, (void)scratch;
   d->billing = SHEAF_BILLING_REFUSED;
   d->retryable = true;
@@ -67,7 +73,8 @@ static int32_t bench_classify(const sheaf_provider *provider, const sheaf_reply 
   return SHEAF_OK;
 }
 
-static int32_t bench_event(const sheaf_provider *provider, sheaf_slice event, sheaf_slice data, sheaf_stream *stream) {
+static int32_t bench_event(const sheaf_provider *provider, sheaf_slice event, sheaf_slice data,
+                           sheaf_stream *stream) {
   (void)provider, (void)event;
   if (data.bytes == 6 && memcmp(data.data, "[DONE]", 6) == 0) {
     stream->terminal = true;
@@ -93,7 +100,8 @@ static const sheaf_provider bench_provider = {.struct_bytes = sizeof bench_provi
 
 /* A nano-USD for each input token, two for each output token: an answer costs 10 + 2 * 20 = 50. */
 static const sheaf_price bench_price = {"bench", "*", 1000000, 2000000, SHEAF_ABSENT, SHEAF_ABSENT};
-static const sheaf_price_table bench_prices = {.date = "2026-01-01", .source = "made up", .prices = &bench_price, .count = 1};
+static const sheaf_price_table bench_prices = {
+    .date = "2026-01-01", .source = "made up", .prices = &bench_price, .count = 1};
 
 /* ---- The bench ---- */
 
@@ -133,9 +141,9 @@ typedef struct bench {
   uint32_t append_count;
   uint64_t cancels[64];
   uint32_t cancel_count;
-  uint32_t notices[16];       /* by kind */
-  char events[BENCH_MAX];     /* "d:text " for a delta, "x " for a discard, "r " for a result */
-  bool store_answers;         /* each append is stored at once */
+  uint32_t notices[16];   /* by kind */
+  char events[BENCH_MAX]; /* "d:text " for a delta, "x " for a discard, "r " for a result */
+  bool store_answers;     /* each append is stored at once */
 } bench;
 
 static inline void bench_init(bench *b) {
@@ -191,7 +199,8 @@ static inline void bench_copy(char *to, size_t bytes, sheaf_slice from) {
 static inline void bench_say(bench *b, const char *kind, sheaf_slice text) {
   size_t at = strlen(b->events);
   if (at + text.bytes + 8 < sizeof b->events)
-    snprintf(b->events + at, sizeof b->events - at, "%s%.*s ", kind, (int)text.bytes, text.data ? text.data : "");
+    snprintf(b->events + at, sizeof b->events - at, "%s%.*s ", kind, (int)text.bytes,
+             text.data ? text.data : "");
 }
 
 static inline void bench_take_actions(bench *b) {
@@ -201,8 +210,14 @@ static inline void bench_take_actions(bench *b) {
     if (a.kind == SHEAF_ACTION_START && b->start_count < BENCH_MAX) {
       const sheaf_exchange *x = a.exchange;
       bench_start *s = &b->starts[b->start_count++];
-      *s = (bench_start){.id = x->id, .index = x->index, .timeout_ns = x->timeout_ns, .at_ns = b->now_ns,
-                         .endpoint = x->endpoint, .kind = x->kind, .stream = x->stream, .user = x->user};
+      *s = (bench_start){.id = x->id,
+                         .index = x->index,
+                         .timeout_ns = x->timeout_ns,
+                         .at_ns = b->now_ns,
+                         .endpoint = x->endpoint,
+                         .kind = x->kind,
+                         .stream = x->stream,
+                         .user = x->user};
       bench_copy(s->body, sizeof s->body, x->body);
     } else if (a.kind == SHEAF_ACTION_CANCEL && b->cancel_count < 64) {
       b->cancels[b->cancel_count++] = a.exchange_id;
@@ -211,8 +226,12 @@ static inline void bench_take_actions(bench *b) {
       sheaf_range range = {0};
       CHECK(a.record_count > 0);
       CHECK_OK(sheaf_range_read(a.records[0].payload, &range));
-      *p = (bench_append){.ticket = a.ticket, .first = range.first, .last = range.last, .type = a.records[0].type,
-                          .count = a.record_count, .before_starts = b->start_count == starts};
+      *p = (bench_append){.ticket = a.ticket,
+                          .first = range.first,
+                          .last = range.last,
+                          .type = a.records[0].type,
+                          .count = a.record_count,
+                          .before_starts = b->start_count == starts};
       if (b->store_answers) CHECK_OK(sheaf_engine_on_stored(b->engine, a.ticket, SHEAF_OK));
     }
   }
@@ -221,10 +240,20 @@ static inline void bench_take_actions(bench *b) {
 static inline void bench_take_result(bench *b, const sheaf_result *r) {
   if (b->result_count == BENCH_MAX) return;
   bench_result *to = &b->results[b->result_count++];
-  *to = (bench_result){.index = r->index, .total_ns = r->total_ns, .queue_ns = r->queue_ns, .error_class = r->error_class,
-                       .attempts = r->attempts, .throttles = r->throttles, .billing = r->billing, .http_status = r->http_status,
-                       .history_count = r->history_count, .cost = r->cost_usd_nano, .ok = r->ok, .attempted = r->attempted,
-                       .resent = r->resent_unknown, .streamed = r->streamed};
+  *to = (bench_result){.index = r->index,
+                       .total_ns = r->total_ns,
+                       .queue_ns = r->queue_ns,
+                       .error_class = r->error_class,
+                       .attempts = r->attempts,
+                       .throttles = r->throttles,
+                       .billing = r->billing,
+                       .http_status = r->http_status,
+                       .history_count = r->history_count,
+                       .cost = r->cost_usd_nano,
+                       .ok = r->ok,
+                       .attempted = r->attempted,
+                       .resent = r->resent_unknown,
+                       .streamed = r->streamed};
   bench_copy(to->text, sizeof to->text, r->text);
   bench_copy(to->id, sizeof to->id, r->custom_id);
   bench_copy(to->message, sizeof to->message, r->error_message);
@@ -274,7 +303,8 @@ static inline void bench_done(bench *b, uint32_t start, uint32_t how) {
   end.end = how;
   CHECK_OK(sheaf_engine_on_done(b->engine, b->starts[start].id, &end));
 }
-static inline void bench_answer(bench *b, uint32_t start, uint32_t status, const char *headers, const char *body) {
+static inline void bench_answer(bench *b, uint32_t start, uint32_t status, const char *headers,
+                                const char *body) {
   bench_head(b, start, status, headers);
   bench_data(b, start, body);
   bench_done(b, start, SHEAF_END_OK);

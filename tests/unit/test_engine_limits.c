@@ -7,7 +7,8 @@ static bench b;
 
 static sheaf_request priced(void) {
   sheaf_request q = SHEAF_REQUEST_INIT;
-  q.prompt = SHEAF_LITERAL("forty bytes of prompt are ten tokens here"); /* 41 bytes: 10 tokens, as answers say */
+  q.prompt = SHEAF_LITERAL(
+      "forty bytes of prompt are ten tokens here"); /* 41 bytes: 10 tokens, as answers say */
   q.max_tokens = 20;
   return q;
 }
@@ -21,7 +22,7 @@ TEST(the_cap_is_reserved_before_and_never_passed) {
   sheaf_request q = priced();
   for (int i = 0; i < 6; i++) bench_submit_request(&b, &q);
   bench_step(&b, 0);
-  CHECK_EQ(b.start_count, 3); /* 3 * 50 <= 160 < 4 * 50 */
+  CHECK_EQ(b.start_count, 3);  /* 3 * 50 <= 160 < 4 * 50 */
   CHECK_EQ(b.result_count, 0); /* what is out may turn out cheaper */
   for (uint32_t i = 0; i < 3; i++) bench_answer(&b, i, 200, "", "ok");
   bench_step(&b, 0);
@@ -195,7 +196,8 @@ TEST(starts_keep_their_interval) {
   bench_step(&b, 0);
   while (b.start_count < 3 && bench_wait(&b)) {
   }
-  for (uint32_t i = 1; i < 3; i++) CHECK_EQ(b.starts[i].at_ns - b.starts[i - 1].at_ns, 250 * BENCH_MS);
+  for (uint32_t i = 1; i < 3; i++)
+    CHECK_EQ(b.starts[i].at_ns - b.starts[i - 1].at_ns, 250 * BENCH_MS);
   bench_close(&b);
 }
 

@@ -79,10 +79,15 @@ static void answer(uint32_t at) {
   } else if (first && index % 17 == 6) {
     end.end = SHEAF_END_BROKEN;
   } else {
-    sheaf_engine_on_head(w.engine, id, 200, stream ? SHEAF_LITERAL("content-type: text/event-stream\n") : SHEAF_LITERAL("x: y\n"));
-    sheaf_engine_on_data(w.engine, id, stream ? SHEAF_LITERAL("data: an an\\nswer\n\n") : SHEAF_LITERAL("an an"));
+    sheaf_engine_on_head(
+        w.engine, id, 200,
+        stream ? SHEAF_LITERAL("content-type: text/event-stream\n") : SHEAF_LITERAL("x: y\n"));
+    sheaf_engine_on_data(w.engine, id,
+                         stream ? SHEAF_LITERAL("data: an an\\nswer\n\n") : SHEAF_LITERAL("an an"));
     if (stream) sheaf_engine_run_once(w.engine, w.now_ns, 0);
-    if (!(first && stream && index % 9 == 0)) sheaf_engine_on_data(w.engine, id, stream ? SHEAF_LITERAL("data: [DONE]\n\n") : SHEAF_LITERAL("\\nswer"));
+    if (!(first && stream && index % 9 == 0))
+      sheaf_engine_on_data(w.engine, id,
+                           stream ? SHEAF_LITERAL("data: [DONE]\n\n") : SHEAF_LITERAL("\\nswer"));
   }
   sheaf_engine_on_done(w.engine, id, &end);
 }
@@ -104,11 +109,16 @@ static int32_t make(void) {
   const sheaf_allocator allocator = test_allocator(&w.memory);
   int32_t status = sheaf_engine_new(&options, &allocator, &w.engine);
   if (status) return status;
-  const sheaf_transport transport = {.struct_bytes = sizeof transport, .start = start, .cancel = cancel};
+  const sheaf_transport transport = {
+      .struct_bytes = sizeof transport, .start = start, .cancel = cancel};
   const sheaf_store store = {.struct_bytes = sizeof store, .append = append, .scan = scan};
   const sheaf_source source = {.struct_bytes = sizeof source, .next = next};
   const sheaf_sink sink = {.struct_bytes = sizeof sink, .put = put};
-  const sheaf_doors doors = {.struct_bytes = sizeof doors, .transport = &transport, .sink = &sink, .source = &source, .store = &store};
+  const sheaf_doors doors = {.struct_bytes = sizeof doors,
+                             .transport = &transport,
+                             .sink = &sink,
+                             .source = &source,
+                             .store = &store};
   return sheaf_engine_open(w.engine, &doors);
 }
 
@@ -119,7 +129,8 @@ static void scanned(void) {
   sheaf_record records[2];
   for (int i = 0; i < 2; i++) {
     sheaf_range_write(&ranges[i], bytes[i]);
-    records[i] = (sheaf_record){.type = i ? SHEAF_RECORD_VOID : SHEAF_RECORD_RANGE, .payload = {(const char *)bytes[i], SHEAF_RANGE_BYTES}};
+    records[i] = (sheaf_record){.type = i ? SHEAF_RECORD_VOID : SHEAF_RECORD_RANGE,
+                                .payload = {(const char *)bytes[i], SHEAF_RANGE_BYTES}};
   }
   while (sheaf_engine_on_scanned(w.engine, records, 2) == SHEAF_E_NOMEM && !w.memory.fail_after) {
   }
@@ -147,7 +158,8 @@ static uint64_t run(uint64_t fail_at, bool fail_after) {
       }
       uint32_t count = w.out_count;
       for (uint32_t i = 0; i < count; i++) answer(i);
-      memmove(w.out, w.out + count, (w.out_count - count) * sizeof w.out[0]); /* a stream's turn may have started more */
+      memmove(w.out, w.out + count,
+              (w.out_count - count) * sizeof w.out[0]); /* a stream's turn may have started more */
       w.out_count -= count;
       w.now_ns += BENCH_MS;
     }
@@ -157,7 +169,9 @@ static uint64_t run(uint64_t fail_at, bool fail_after) {
   return calls;
 }
 
-static bool left_clean(void) { return w.memory.live_bytes == 0 && w.memory.live_blocks == 0 && !w.memory.size_mismatch; }
+static bool left_clean(void) {
+  return w.memory.live_bytes == 0 && w.memory.live_blocks == 0 && !w.memory.size_mismatch;
+}
 
 TEST(a_run_without_failures_ends_every_row_once) {
   uint64_t calls = run(0, false);
@@ -182,7 +196,8 @@ TEST(the_nth_allocation_failing_once_loses_no_row) {
       CHECK(w.over);
       CHECK(left_clean());
       for (uint32_t i = 0; i < ROWS; i++)
-        if (w.ends[i] != 1) printf("row %u ended %u times, started %u times\n", i, w.ends[i], w.starts[i]);
+        if (w.ends[i] != 1)
+          printf("row %u ended %u times, started %u times\n", i, w.ends[i], w.starts[i]);
       return;
     }
   }

@@ -19,7 +19,9 @@ static void scanned(uint32_t type, uint64_t first, uint64_t last) {
   CHECK_OK(sheaf_engine_on_scanned(b.engine, &record, 1));
 }
 
-static void nothing_scanned(void) { CHECK_OK(sheaf_engine_on_scanned(b.engine, NULL, 0)); }
+static void nothing_scanned(void) {
+  CHECK_OK(sheaf_engine_on_scanned(b.engine, NULL, 0));
+}
 
 /* ---- Before sending ---- */
 
@@ -128,7 +130,8 @@ TEST(records_that_were_handed_out_take_no_memory) {
     if (submitted < b.result_count + 4) bench_submit(&b, "x"), submitted++;
     uint32_t before = b.append_count;
     bench_step(&b, BENCH_MS);
-    if (before > 0) CHECK_OK(sheaf_engine_on_stored(b.engine, b.appends[before - 1].ticket, SHEAF_OK));
+    if (before > 0)
+      CHECK_OK(sheaf_engine_on_stored(b.engine, b.appends[before - 1].ticket, SHEAF_OK));
     for (; answered < b.start_count; answered++) bench_answer(&b, answered, 200, "", "ok");
     if (i == 100) after_some = b.memory.live_bytes;
   }
@@ -262,7 +265,8 @@ TEST(damaged_ranges_are_refused) {
   static const sheaf_range bad[] = {{5, 4, 0}, {0, 256, 0}, {0, UINT64_MAX, 0}};
   for (int i = 0; i < 3; i++) {
     sheaf_range_write(&bad[i], payload);
-    sheaf_record record = {.type = SHEAF_RECORD_RANGE, .payload = {(const char *)payload, sizeof payload}};
+    sheaf_record record = {.type = SHEAF_RECORD_RANGE,
+                           .payload = {(const char *)payload, sizeof payload}};
     CHECK_STATUS(sheaf_engine_on_scanned(b.engine, &record, 1), SHEAF_E_CORRUPT);
     record.payload.bytes--;
     CHECK_STATUS(sheaf_engine_on_scanned(b.engine, &record, 1), SHEAF_E_CORRUPT);

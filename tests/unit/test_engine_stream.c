@@ -161,8 +161,12 @@ TEST(half_a_surrogate_pair_waits_for_the_other) {
   bench_data(&b, 0, "data: \\ude00b\n\ndata: [DONE]\n\n");
   bench_done(&b, 0, SHEAF_END_OK);
   bench_step(&b, 0);
-  CHECK_STRING(b.events, "d:a d:\xf0\x9f\x98\x80""b r ");
-  CHECK_STRING(b.results[0].text, "a\xf0\x9f\x98\x80""b");
+  CHECK_STRING(b.events,
+               "d:a d:\xf0\x9f\x98\x80"
+               "b r ");
+  CHECK_STRING(b.results[0].text,
+               "a\xf0\x9f\x98\x80"
+               "b");
   bench_close(&b);
 }
 
@@ -178,16 +182,19 @@ TEST(deltas_of_refused_attempts_that_nobody_took_do_no_harm) {
   for (uint32_t turn = 0; turn < 4000 && answered < 700; turn++) {
     CHECK_OK(sheaf_engine_step(b.engine, b.now_ns += 10 * BENCH_SECOND, 0));
     bench_take_actions(&b);
-    for (; answered < b.start_count && answered < 700; answered++) bench_answer(&b, answered, 200, SSE, "data: old\n\ndata: overloaded\n\n");
+    for (; answered < b.start_count && answered < 700; answered++)
+      bench_answer(&b, answered, 200, SSE, "data: old\n\ndata: overloaded\n\n");
   }
   CHECK(answered == 700); /* eleven deltas a row */
   for (uint32_t i = 0; i < 300 && b.result_count < 64; i++) {
     bench_step(&b, 10 * BENCH_SECOND);
-    for (; answered < b.start_count; answered++) bench_answer(&b, answered, 200, SSE, "data: new\n\ndata: [DONE]\n\n");
+    for (; answered < b.start_count; answered++)
+      bench_answer(&b, answered, 200, SSE, "data: new\n\ndata: [DONE]\n\n");
   }
   CHECK_EQ(b.result_count, 64);
   /* The oldest row is every pause's probe: it may have reached its own ceiling. */
-  for (uint32_t i = 0; i < b.result_count; i++) CHECK(b.results[i].ok || b.results[i].throttles > 250);
+  for (uint32_t i = 0; i < b.result_count; i++)
+    CHECK(b.results[i].ok || b.results[i].throttles > 250);
   bench_close(&b);
 }
 

@@ -7,8 +7,11 @@ static void door_copy(void *to, size_t bytes, const void *from, uint32_t struct_
   memcpy(to, from, struct_bytes < bytes ? struct_bytes : bytes);
 }
 
-int32_t sheaf_engine_open(sheaf_engine *engine, const sheaf_doors *doors) {
-  if (engine == NULL || doors == NULL || engine->stepped || engine->opened) return SHEAF_E_MISUSE;
+int32_t sheaf_engine_open(sheaf_engine *engine, const sheaf_doors *given) {
+  if (engine == NULL || given == NULL || engine->stepped || engine->opened) return SHEAF_E_MISUSE;
+  sheaf_doors copy;
+  const sheaf_doors *doors = &copy;
+  door_copy(&copy, sizeof copy, given, given->struct_bytes);
   if (doors->transport == NULL || doors->transport->start == NULL ||
       doors->transport->cancel == NULL || doors->sink == NULL || doors->sink->put == NULL)
     return SHEAF_E_MISUSE;

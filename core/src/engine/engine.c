@@ -81,7 +81,8 @@ void sheaf_engine_free(sheaf_engine *engine) {
   SHEAF_ASSERT(engine->magic == SHEAF__ENGINE_MAGIC && !engine->inside);
   sheaf_allocator allocator = engine->allocator;
   sheaf__flights_deinit(engine);
-  sheaf__heap_deinit(&engine->timers, &allocator); /* heaps let go of their nodes, so the rows outlive them */
+  sheaf__heap_deinit(&engine->timers,
+                     &allocator); /* heaps let go of their nodes, so the rows outlive them */
   sheaf__places_deinit(engine);
   sheaf__slots_deinit(engine);
   sheaf__records_deinit(engine);
@@ -239,12 +240,12 @@ int32_t sheaf_engine_on_done(sheaf_engine *engine, uint64_t exchange,
   sheaf_exchange_end_init(&call->end);
   size_t known = end->struct_bytes < sizeof *end ? end->struct_bytes : sizeof *end;
   memcpy(&call->end, end, known);
-  if (end->message.bytes) {
+  sheaf_slice message = call->end.message; /* of the known part: an older end has none */
+  if (message.bytes) {
     if (call->message == NULL)
       call->message = sheaf__alloc(&engine->allocator, SHEAF__MESSAGE_BYTES_MAX);
-    size_t bytes = end->message.bytes < SHEAF__MESSAGE_BYTES_MAX ? end->message.bytes
-                                                                 : SHEAF__MESSAGE_BYTES_MAX;
-    if (call->message != NULL) memcpy(call->message, end->message.data, bytes);
+    size_t bytes = sheaf__min_u64(message.bytes, SHEAF__MESSAGE_BYTES_MAX);
+    if (call->message != NULL) memcpy(call->message, message.data, bytes);
     call->end.message = call->message ? (sheaf_slice){call->message, bytes}
                                       : SHEAF_LITERAL("the connection failed");
   }

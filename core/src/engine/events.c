@@ -73,7 +73,7 @@ static bool show_delta(sheaf_engine *engine, const sheaf__event_entry *entry, sh
   if (call == NULL || call->streaming == NULL) return false;
   sheaf__streaming *s = call->streaming;
   call->delta_queued = false;
-    sheaf_slice inside = {s->stream.text.data + call->text_given,
+  sheaf_slice inside = {s->stream.text.data + call->text_given,
                         s->stream.text.bytes - call->text_given};
   inside.bytes -= half_pair(inside);
   if (inside.bytes == 0) return false;

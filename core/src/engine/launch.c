@@ -202,7 +202,8 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
     engine->stats.limited_by = SHEAF_LIMITED_BY_BUDGET;
     route->blocked_until_ns = SHEAF_NEVER;
     if (engine->calls_out == 0) { /* nothing will settle and make room */
-      if (!engine->budget_hit) sheaf__notice(engine, SHEAF_NOTICE_BUDGET, 0, engine->options.budget_usd_nano);
+      if (!engine->budget_hit)
+        sheaf__notice(engine, SHEAF_NOTICE_BUDGET, 0, engine->options.budget_usd_nano);
       engine->budget_hit = true;
     }
     return SHEAF_E_EMPTY;
