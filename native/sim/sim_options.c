@@ -207,11 +207,18 @@ static int32_t complain(char *message, size_t bytes, int32_t status, const char 
   return status;
 }
 
+/* time-scale on a command line, time_scale in a config file. */
+static bool is_named(const char *known_name, const char *name) {
+  for (; *known_name && *name; known_name++, name++)
+    if (*known_name != (*name == '_' ? '-' : *name)) return false;
+  return *known_name == *name;
+}
+
 int32_t sheaf_sim_option_set(sheaf_sim_options *options, const char *name, const char *value,
                              char *message, size_t bytes) {
   if (!options || !name || !value) return SHEAF_E_MISUSE;
   for (size_t i = 0; i < KNOWN_COUNT; i++) {
-    if (strcmp(known[i].name, name) != 0) continue;
+    if (!is_named(known[i].name, name)) continue;
     sheaf_sim_options changed = *options;
     if (!known[i].set(&changed, value))
       return complain(message, bytes, SHEAF_E_FIELD, name, "give it as ", known[i].value);

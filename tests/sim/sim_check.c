@@ -41,7 +41,7 @@ static void check_rate(sim_world *w, sim_pool *p) {
 }
 
 static void check_pause(sim_world *w, sim_pool *p, const sim_exchange *x) {
-  if (p->stopped) sim_fail(w, "a start on a stopped key", x->index, x->place);
+  if (w->keys_stopped >> x->place & 1) sim_fail(w, "a start on a stopped key", x->index, x->place);
   if (w->engine_ns < p->pause_until_ns)
     sim_fail(w, "a start within a pause", x->index, p->pause_until_ns - w->engine_ns);
   if (p->probing && w->engine_ns < p->probe_until_ns)
@@ -206,7 +206,7 @@ void sim_check_settled(sim_world *w, sim_exchange *x) {
   int outcome = outcome_of(w, x);
   settle_breaker(w, seat_of(w, x), x, outcome);
   if (x->status == 429 || x->status == 529) settle_refusal(w, x);
-  if (x->status == 401) p->stopped = true;
+  if (x->status == 401) w->keys_stopped |= 1ull << x->place;
   if (outcome == 1 || x->status == 400 || x->status == 401 || x->end_kind == SHEAF_END_CANCELLED)
     w->completions++;
   settle_money(w, x);

@@ -241,10 +241,11 @@ static void forget_host(sim_world *w) {
   w->spent = w->charged = 0;
   w->stopping = w->store_failed = false;
   memset(w->seats, 0, sizeof w->seats);
+  w->keys_stopped = 0;
   for (uint32_t i = 0; i < SIM_POOLS_MAX; i++) {
     sim_pool *p = &w->pools[i]; /* what the provider counted stays */
     p->pause_until_ns = p->probe_until_ns = p->last_start_ns = 0;
-    p->probe_due = p->probing = p->stopped = p->low_set = false;
+    p->probe_due = p->probing = p->low_set = false;
     p->net = p->low = 0;
   }
 }

@@ -107,7 +107,7 @@ typedef struct sim_exchange {
 
 typedef struct sim_pool {
   uint64_t pause_until_ns, probe_until_ns, probe_exchange;
-  bool probe_due, probing, stopped;
+  bool probe_due, probing;
   /* the window log, as a running minimum: (count * minute - rate * time) never rises by more than the burst */
   int64_t low, net;
   uint64_t last_start_ns;
@@ -139,6 +139,7 @@ typedef struct sim_world {
   sim_row rows[SIM_ROWS_MAX];
   sim_pool pools[SIM_POOLS_MAX];
   sim_seat seats[SIM_PLACES_MAX * SIM_POOLS_MAX];
+  uint64_t keys_stopped;   /* a bit a place: each has its own key */
   sim_exchange *exchanges; /* by number of their launch */
   uint32_t exchange_count, exchange_capacity;
   sim_record log[SIM_LOG_MAX];

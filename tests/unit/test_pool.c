@@ -150,13 +150,6 @@ TEST(starts_keep_their_interval) {
   CHECK_EQ(gate(&p, &small, 250 * MS), 0);
 }
 
-TEST(a_stopped_pool_never_opens) {
-  sheaf__pool p = unknown_pool();
-  p.stopped = true;
-  CHECK(gate(&p, &small, 0) == SHEAF_NEVER);
-  CHECK_EQ(limited_by(&p, 0), SHEAF_LIMITED_BY_PAUSE);
-}
-
 TEST(a_request_larger_than_a_whole_limit_can_never_pass) {
   sheaf__pool_options o = options();
   o.tpm = 10000;
@@ -819,7 +812,6 @@ int main(void) {
   RUN(each_resource_counts_its_own);
   RUN(the_gate_names_the_time_when_all_resources_suffice);
   RUN(starts_keep_their_interval);
-  RUN(a_stopped_pool_never_opens);
   RUN(a_request_larger_than_a_whole_limit_can_never_pass);
   RUN(a_told_limit_is_adopted_after_two_heads_in_a_row_agree);
   RUN(headers_lower_a_stated_limit_but_never_raise_it);

@@ -190,12 +190,6 @@ bool sheaf__meets_unknown(sheaf_engine *engine, sheaf__row *row) {
   return false;
 }
 
-static bool route_stopped(const sheaf_engine *engine, const sheaf__route *route) {
-  for (uint32_t i = 0; i < route->seat_count; i++)
-    if (!engine->pools[engine->seats[route->seats[i]].pool].stopped) return false;
-  return true;
-}
-
 static int32_t enqueue_new(sheaf_engine *engine, sheaf__row *row) {
   sheaf__route *route = &engine->routes[row->route];
   sheaf__pool *pool = &engine->pools[engine->seats[route->seats[0]].pool];
@@ -274,7 +268,7 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
     sheaf__row_release(engine, row);
     return status;
   }
-  if (route_stopped(engine, &engine->routes[row->route])) {
+  if (sheaf__route_stopped(engine, &engine->routes[row->route])) {
     row->state = SHEAF__AT_FLIGHT;
     engine->rows_flying++;
     sheaf__complete(engine, row, engine->stop_class,

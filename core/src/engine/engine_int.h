@@ -154,6 +154,7 @@ typedef struct sheaf__place {
   sheaf_header *headers;
   uint32_t header_count;
   uint32_t header_capacity;
+  bool stopped; /* its key was refused: nothing more is sent with it */
   uint64_t group; /* hash of the quota group */
 } sheaf__place;
 
@@ -402,6 +403,7 @@ int32_t sheaf__places_init(sheaf_engine *engine);
 void sheaf__places_deinit(sheaf_engine *engine);
 int32_t sheaf__route_find(sheaf_engine *engine, const sheaf_request *request, uint32_t *route,
                           sheaf_parse_error *error);
+bool sheaf__route_stopped(const sheaf_engine *engine, const sheaf__route *route); /* every key */
 int32_t sheaf__path_find(sheaf_engine *engine, sheaf_slice text, uint32_t *path);
 int32_t sheaf__url(sheaf_engine *engine, uint32_t path, uint32_t place, sheaf_slice *url);
 

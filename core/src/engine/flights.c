@@ -263,7 +263,8 @@ int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *f, sheaf__call *
   x->body = f->action.body;
   x->body_bytes = f->action.body.bytes;
   x->reply_bytes_max = engine->options.reply_bytes_max;
-  x->timeout_ns = sheaf__mul_sat(engine->options.attempt_timeout_ms, SHEAF__MS);
+  uint64_t limit_ms = engine->options.attempt_timeout_ms;
+  x->timeout_ns = limit_ms ? sheaf__mul_sat(limit_ms, SHEAF__MS) : SHEAF_NEVER;
   x->stream = f->action.stream_reply;
   x->index = SHEAF_NEVER;
   x->user = NULL;

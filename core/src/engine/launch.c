@@ -38,6 +38,10 @@ typedef struct seat_choice {
 static uint64_t seat_gate(sheaf_engine *engine, sheaf__seat *seat, const sheaf__cost *cost,
                           uint32_t *limited_by) {
   uint64_t now = engine->now_ns;
+  if (engine->places[seat->place].stopped) {
+    *limited_by = SHEAF_LIMITED_BY_PAUSE;
+    return SHEAF_NEVER;
+  }
   if (!sheaf__concurrency_may(&seat->concurrency, now)) {
     *limited_by = SHEAF_LIMITED_BY_CONCURRENCY;
     return SHEAF_NEVER; /* until something ends; the rebound is looked at once a second */
@@ -62,7 +66,7 @@ static seat_choice choose_seat(sheaf_engine *engine, const sheaf__route *route,
     uint32_t limited_by = SHEAF_LIMITED_BY_NOTHING;
     uint64_t wait = seat_gate(engine, seat, cost, &limited_by);
     if (wait) {
-      if (limited_by != SHEAF_LIMITED_BY_BREAKER && !engine->pools[seat->pool].stopped)
+      if (limited_by != SHEAF_LIMITED_BY_BREAKER && !engine->places[seat->place].stopped)
         best.all_broken = false;
       if (wait < best.wait_until_ns || best.limited_by == SHEAF_LIMITED_BY_NOTHING)
         best.limited_by = limited_by;

@@ -264,6 +264,12 @@ int32_t sheaf__route_find(sheaf_engine *engine, const sheaf_request *request, ui
   return SHEAF_OK;
 }
 
+bool sheaf__route_stopped(const sheaf_engine *engine, const sheaf__route *route) {
+  for (uint32_t i = 0; i < route->seat_count; i++)
+    if (!engine->places[engine->seats[route->seats[i]].place].stopped) return false;
+  return true;
+}
+
 /* ---- Paths ---- */
 
 static bool path_is(const sheaf__path *path, uint64_t hash, sheaf_slice text) {

@@ -290,23 +290,14 @@ static bool is_of_the_key(const sheaf_decoded *d) {
 }
 
 static void stop_key(sheaf_engine *engine, sheaf__call *call, uint32_t error_class) {
-  uint32_t place = engine->seats[call->seat].place;
-  uint32_t credential = engine->places[place].options.credential_id;
-  bool news = !engine->pools[engine->seats[call->seat].pool].stopped;
+  uint32_t at = engine->seats[call->seat].place;
+  uint32_t credential = engine->places[at].options.credential_id;
+  bool news = !engine->places[at].stopped;
   engine->stop_class = error_class;
-  for (uint32_t i = 0; i < engine->seat_count; i++) {
-    const sheaf__place *other = &engine->places[engine->seats[i].place];
-    if (engine->seats[i].place == place ||
-        (credential && other->options.credential_id == credential))
-      engine->pools[engine->seats[i].pool].stopped = true;
-  }
-  if (news) sheaf__notice(engine, SHEAF_NOTICE_KEY_STOPPED, place, error_class);
-}
-
-static bool route_is_stopped(const sheaf_engine *engine, const sheaf__route *route) {
-  for (uint32_t i = 0; i < route->seat_count; i++)
-    if (!engine->pools[engine->seats[route->seats[i]].pool].stopped) return false;
-  return true;
+  for (uint32_t i = 0; i < engine->place_count; i++)
+    if (i == at || (credential && engine->places[i].options.credential_id == credential))
+      engine->places[i].stopped = true;
+  if (news) sheaf__notice(engine, SHEAF_NOTICE_KEY_STOPPED, at, error_class);
 }
 
 /* What each signal tells which controller: section 5's table, one signal, one controller. */
@@ -391,7 +382,7 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
     return end;
   if (is_of_the_key(d)) {
     /* Another key may serve the row; the one that was refused sends no more. */
-    if (!route_is_stopped(engine, &engine->routes[row->route])) end.next = SHEAF__NEXT_RETRY;
+    if (!sheaf__route_stopped(engine, &engine->routes[row->route])) end.next = SHEAF__NEXT_RETRY;
     return end;
   }
   uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
@@ -531,7 +522,7 @@ static void end_flight_call(sheaf_engine *engine, sheaf__call *call) {
 
 void sheaf__stopped_routes(sheaf_engine *engine) {
   for (uint32_t i = 0; engine->stop_class && i < engine->route_count; i++)
-    if (engine->routes[i].queue.count && route_is_stopped(engine, &engine->routes[i]))
+    if (engine->routes[i].queue.count && sheaf__route_stopped(engine, &engine->routes[i]))
       sheaf__end_waiting(engine, engine->stop_class,
                          "the key was refused; what was not sent can be resumed",
                          &engine->routes[i]);

@@ -90,7 +90,6 @@ static void end_probe(sheaf__pool *pool, uint64_t now_ns) {
 uint64_t sheaf__pool_gate(sheaf__pool *pool, const sheaf__cost *cost, uint64_t now_ns,
                           uint32_t *limited_by) {
   *limited_by = SHEAF_LIMITED_BY_PAUSE;
-  if (pool->stopped) return SHEAF_NEVER;
   if (now_ns < pool->pause_until_ns) return pool->pause_until_ns;
   if (pool->probing) {
     if (now_ns < pool->probe_until_ns) return pool->probe_until_ns;

@@ -65,7 +65,6 @@ typedef struct sheaf__pool {
   uint64_t output_mean_x1024;
   /* input estimate: learned ratio tokens per 1024 bytes; starts at 256 (bytes/4) */
   uint64_t input_ratio_x1024;
-  bool stopped; /* quota or auth: sends no more */
 } sheaf__pool;
 
 void sheaf__pool_init(sheaf__pool *pool, const sheaf__pool_options *options, uint64_t now_ns);
