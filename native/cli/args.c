@@ -88,8 +88,17 @@ static bool whole_number(const char *text, uint64_t *number) {
   return true;
 }
 
+/* The name as it is given on a command line. */
+static const char *dashed(const char *name, char to[64]) {
+  size_t i = 0;
+  for (; name[i] && i < 63; i++) to[i] = name[i] == '_' ? '-' : name[i];
+  to[i] = 0;
+  return to;
+}
+
 static int bad_value(const char *name, const char *value, const char *remedy) {
-  cli_say("--%s cannot be \"%s\": %s", name, value, remedy);
+  char shown[64];
+  cli_say("--%s cannot be \"%s\": %s", dashed(name, shown), value, remedy);
   return CLI_USAGE;
 }
 
@@ -117,9 +126,10 @@ static int row_set(cli_args *args, const arg_row *row, const char *value, bool o
     case KIND_NO_RESUME: args->resume = on ? SHEAF_RESUME_NEVER : SHEAF_RESUME_AUTO; return CLI_OK;
     case KIND_NUMBER:
       if (!whole_number(value, &number) || number < row->min || number > row->max) {
-        cli_say("--%s cannot be \"%s\": give a whole number from %llu to %llu", row->name, value,
-                (unsigned long long)row->min, (unsigned long long)row->max);
-        return CLI_USAGE;
+        char remedy[96];
+        snprintf(remedy, sizeof remedy, "give a whole number from %llu to %llu",
+                 (unsigned long long)row->min, (unsigned long long)row->max);
+        return bad_value(row->name, value, remedy);
       }
       memcpy(field, &number, sizeof number);
       return CLI_OK;
@@ -141,25 +151,37 @@ static bool takes_value(const arg_row *row) {
          (row->kind != KIND_FLAG && row->kind != KIND_RESUME && row->kind != KIND_NO_RESUME);
 }
 
-/* The provider's and the simulator's own tables. */
-static int foreign_set(cli_args *args, const char *shown, sheaf_slice name, const char *value) {
-  char message[256] = "";
 #ifdef SHEAF_SIM
-  if (name.bytes > 4 && memcmp(name.data, "sim_", 4) == 0) {
-    int32_t status =
-        sheaf_sim_option_set(&args->sim, name.data + 4, value, message, sizeof message);
-    if (status == SHEAF_OK) return CLI_OK;
-    cli_say("--%s: %s", shown, message[0] ? message : sheaf_status_text(status));
-    return CLI_USAGE;
-  }
+static int sim_set(cli_args *args, sheaf_slice name, const char *value) {
+  char shown[64], message[256] = "";
+  const char *own = dashed(name.data, shown) + 4;
+  int32_t status = sheaf_sim_option_set(&args->sim, own, value, message, sizeof message);
+  if (status == SHEAF_OK) return CLI_OK;
+  if (status == SHEAF_E_NOT_FOUND)
+    cli_say("there is no option --%s; sheaf help sim lists them, without --sim", shown);
+  else
+    cli_say("--sim-%s", message[0] ? message : sheaf_status_text(status));
+  return CLI_USAGE;
+}
 #endif
-  int32_t status =
-      sheaf_option_set(&args->engine, name, sheaf_slice_of(value), message, sizeof message);
+
+/* The engine's and the simulator's own tables. */
+static int foreign_set(cli_args *args, sheaf_slice name, const char *value) {
+  char shown[64], message[256] = "", choice[64];
+  dashed(name.data, shown);
+#ifdef SHEAF_SIM
+  if (name.bytes > 4 && memcmp(name.data, "sim_", 4) == 0) return sim_set(args, name, value);
+#endif
+  const sheaf_option *option = sheaf_option_find(name);
+  sheaf_slice given = sheaf_slice_of(value);
+  if (option != NULL && option->choices != NULL) /* within-budget, as the help writes it */
+    given = canonical(value, strlen(value), choice);
+  int32_t status = sheaf_option_set(&args->engine, name, given, message, sizeof message);
   if (status == SHEAF_OK) return CLI_OK;
   if (status == SHEAF_E_NOT_FOUND)
     cli_say("there is no option --%s; --help lists them", shown);
-  else
-    cli_say("--%s: %s", shown, message);
+  else /* the message begins with the name, in its other spelling */
+    cli_say("--%s%s", shown, strlen(message) > name.bytes ? message + name.bytes : message);
   return CLI_USAGE;
 }
 
@@ -211,7 +233,7 @@ static int config_member(cli_args *args, const char *path, uint32_t command, she
       return cli_say("%s: \"%s\" must be true or false", path, name), CLI_USAGE;
     return row_set(args, row, NULL, sheaf_json_true(value));
   }
-  return row ? row_set(args, row, text, true) : foreign_set(args, name, canon, text);
+  return row ? row_set(args, row, text, true) : foreign_set(args, canon, text);
 }
 
 static int config_read(cli_args *args, const char *path, uint32_t command) {
@@ -267,13 +289,13 @@ static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t 
   }
   if (!takes_value(row)) return row_set(args, row, NULL, true);
   if (row == NULL && strcmp(name, "stream") == 0 && equals == NULL)
-    return foreign_set(args, "stream", canon, "yes");
+    return foreign_set(args, canon, "yes");
   const char *value = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
   if (value == NULL) {
     cli_say("%s needs a value", given);
     return CLI_USAGE;
   }
-  return row ? row_set(args, row, value, true) : foreign_set(args, given + 2, canon, value);
+  return row ? row_set(args, row, value, true) : foreign_set(args, canon, value);
 }
 
 int cli_format(const cli_args *args, uint32_t *format) {

@@ -57,7 +57,8 @@ int cli_args_read(int argc, char **argv, const char *command, cli_args *args);
 int cli_format(const cli_args *args, uint32_t *format);
 
 /* help.c */
-void cli_help(FILE *to, const char *command); /* NULL: the whole */
+/* command NULL: the whole. CLI_OK, or CLI_USAGE after a sentence. */
+int cli_help(FILE *to, const char *command);
 
 /* target.c: makes an endpoint and its key. */
 typedef struct cli_place {
@@ -76,6 +77,7 @@ void cli_place_close(cli_place *place);
 typedef struct cli_progress {
   bool shown, terminal;
   uint32_t rows_drawn;
+  bool error_is_new; /* not yet in a plain line */
   uint64_t begun_ns, next_ns;
   char last_error[160];
 } cli_progress;
@@ -90,6 +92,8 @@ void cli_progress_close(cli_progress *progress);
 /* report.c */
 void cli_summary_print(FILE *to, const sheaf_stats *stats, const sheaf_files_report *files,
                        const char *output);
+/* The class of error that the attempts met most; NULL: none. */
+const char *cli_worst_class(const sheaf_stats *stats);
 /* The summary as a file, JSON or OpenMetrics; CLI_OK or CLI_HOST. */
 int cli_summary_write(const char *path, const sheaf_stats *stats, bool openmetrics);
 /* 12.3s, 2m05s, 1h02m: into text of at least 32 bytes. */

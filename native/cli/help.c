@@ -80,26 +80,49 @@ static const char bench_text[] =
     "  --summary FILE.json    the table as JSON\n"
     "  --system, --params, --temperature, --max-tokens, --quiet and the limits of sheaf run\n";
 
+#define LEFT_WIDTH 27
+
+/* A left side that is too wide stands on a line of its own. */
 static void print_row(FILE *to, const char *name, const char *value, const char *about) {
-  char left[64];
-  snprintf(left, sizeof left, "--%s %s", name, value);
+  char left[96];
+  int bytes = snprintf(left, sizeof left, "--%s %s", name, value);
   for (char *c = left; *c; c++)
     if (*c == '_') *c = '-';
-  fprintf(to, "  %-34s %s\n", left, about);
+  if (bytes > LEFT_WIDTH)
+    fprintf(to, "  %s\n  %-*s %s\n", left, LEFT_WIDTH, "", about);
+  else
+    fprintf(to, "  %-*s %s\n", LEFT_WIDTH, left, about);
+}
+
+/* The name of a choice by its number, dashes for underscores. */
+static const char *choice_name(const char *choices, uint64_t number, char name[64]) {
+  for (; number > 0 && choices != NULL; number--) {
+    choices = strchr(choices, '|');
+    if (choices != NULL) choices++;
+  }
+  size_t i = 0;
+  for (; choices != NULL && choices[i] && choices[i] != '|' && i < 63; i++)
+    name[i] = choices[i] == '_' ? '-' : choices[i];
+  name[i] = 0;
+  return name;
 }
 
 static void print_options(FILE *to) {
   for (uint32_t i = 0;; i++) {
     const sheaf_option *o = sheaf_option_at(i);
     if (o == NULL) return;
-    char about[192];
-    if (o->choices != NULL || o->initial == SHEAF_NEVER)
+    char about[192], choice[64];
+    if (strcmp(o->name, "stream") == 0 || o->initial == SHEAF_NEVER)
       snprintf(about, sizeof about, "%s", o->help);
+    else if (o->choices != NULL)
+      snprintf(about, sizeof about, "%s [%s]", o->help,
+               choice_name(o->choices, o->initial, choice));
     else
       snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)o->initial);
     print_row(to, o->name,
               strcmp(o->name, "stream") == 0 ? ""
               : o->choices                   ? o->choices
+              : o->initial == SHEAF_NEVER    ? "X"
                                              : "N",
               about);
   }
@@ -119,7 +142,7 @@ static void print_sim(FILE *to) {
 #endif
 }
 
-void cli_help(FILE *to, const char *command) {
+int cli_help(FILE *to, const char *command) {
   if (command == NULL) {
     fputs(whole, to);
   } else if (strcmp(command, "run") == 0) {
@@ -131,6 +154,8 @@ void cli_help(FILE *to, const char *command) {
   } else if (strcmp(command, "sim") == 0) {
     print_sim(to);
   } else {
-    fprintf(to, "there is no command \"%s\"\n\n%s", command, whole);
+    cli_say("there is no command \"%s\"; sheaf --help lists them", command);
+    return CLI_USAGE;
   }
+  return CLI_OK;
 }

@@ -67,8 +67,7 @@ int main(int argc, char **argv) {
   }
   if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 ||
       strcmp(command, "-h") == 0) {
-    cli_help(stdout, argc > 2 ? argv[2] : NULL);
-    return CLI_OK;
+    return cli_help(stdout, argc > 2 ? argv[2] : NULL);
   }
   if (command[0])
     cli_say("there is no command \"%s\"; sheaf --help lists them", command);

@@ -24,6 +24,7 @@ void cli_progress_error(cli_progress *p, const sheaf_result *r) {
   cli_plain(message, sizeof message, r->error_message);
   snprintf(p->last_error, sizeof p->last_error, "%s: %s: %s", id, sheaf_class_name(r->error_class),
            message);
+  p->error_is_new = true;
 }
 
 static void erase(cli_progress *p) {
@@ -51,7 +52,7 @@ static void put_line(cli_progress *p, const char *text, int width) {
 typedef struct view {
   unsigned long long done, total;
   bool has_total, exact;
-  char eta[32], wall[32];
+  char left[48], wall[32]; /* left: ", 12.3s left", or nothing where that is not known */
 } view;
 
 static view look(const sheaf_stats *s, const sheaf_files_report *files) {
@@ -61,7 +62,10 @@ static view look(const sheaf_stats *s, const sheaf_files_report *files) {
   v.total = v.has_total ? files->rows_total : 0;
   if (v.has_total && v.total < v.done) v.total = v.done;
   cli_duration(s->now_ns - s->started_ns, v.wall);
-  cli_duration(v.has_total ? sheaf_stats_eta_ns(s, v.total - v.done) : SHEAF_NEVER, v.eta);
+  uint64_t eta = v.has_total ? sheaf_stats_eta_ns(s, v.total - v.done) : SHEAF_NEVER;
+  char text[32];
+  if (eta != SHEAF_NEVER && v.done < v.total)
+    snprintf(v.left, sizeof v.left, ", %s left", cli_duration(eta, text));
   return v;
 }
 
@@ -78,9 +82,9 @@ static void draw_terminal(cli_progress *p, const sheaf_stats *s, const view *v) 
   bar[cells] = 0;
   erase(p);
   if (v->has_total)
-    snprintf(line, sizeof line, "[%s] %llu/%s%llu  %llu%%  %llu failed  %s elapsed, %s left", bar,
+    snprintf(line, sizeof line, "[%s] %llu/%s%llu  %llu%%  %llu failed  %s elapsed%s", bar,
              v->done, v->exact ? "" : "~", v->total, v->total ? v->done * 100 / v->total : 0,
-             (unsigned long long)s->failed, v->wall, v->eta);
+             (unsigned long long)s->failed, v->wall, v->left);
   else
     snprintf(line, sizeof line, "%llu done  %llu failed  %s elapsed", v->done,
              (unsigned long long)s->failed, v->wall);
@@ -107,14 +111,16 @@ static void draw_terminal(cli_progress *p, const sheaf_stats *s, const view *v) 
   fflush(stderr);
 }
 
-static void draw_plain(const sheaf_stats *s, const view *v) {
+static void draw_plain(cli_progress *p, const sheaf_stats *s, const view *v) {
   char line[256];
   sheaf_stats_line(s, line, sizeof line);
   if (v->has_total)
-    fprintf(stderr, "%s  %llu of %s%llu: %s; %s left\n", v->wall, v->done, v->exact ? "" : "~",
-            v->total, line, v->eta);
+    fprintf(stderr, "%s  %llu of %s%llu: %s%s\n", v->wall, v->done, v->exact ? "" : "~", v->total,
+            line, v->left);
   else
     fprintf(stderr, "%s  %s\n", v->wall, line);
+  if (p->error_is_new) fprintf(stderr, "  last error  %s\n", p->last_error);
+  p->error_is_new = false;
 }
 
 void cli_progress_draw(cli_progress *p, const sheaf_stats *s, const sheaf_files_report *files,
@@ -126,7 +132,7 @@ void cli_progress_draw(cli_progress *p, const sheaf_stats *s, const sheaf_files_
   if (p->terminal)
     draw_terminal(p, s, &v);
   else
-    draw_plain(s, &v);
+    draw_plain(p, s, &v);
 }
 
 void cli_progress_close(cli_progress *p) {

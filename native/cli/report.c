@@ -42,6 +42,13 @@ static void print_classes(FILE *to, const char *title, const uint64_t *counts) {
   if (any) fputc('\n', to);
 }
 
+const char *cli_worst_class(const sheaf_stats *s) {
+  uint32_t worst = 0;
+  for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++)
+    if (s->attempt_errors_by_class[i] > (worst ? s->attempt_errors_by_class[worst] : 0)) worst = i;
+  return worst ? sheaf_class_name(worst) : NULL;
+}
+
 static void print_quantiles(FILE *to, const char *title, const sheaf_quantiles *q) {
   char a[32], b[32], c[32], d[32], e[32];
   if (q->count == 0) return;
@@ -66,7 +73,7 @@ void cli_summary_print(FILE *to, const sheaf_stats *s, const sheaf_files_report 
   fprintf(to, "  attempts     %llu, retries %llu, refused by limits %llu\n",
           (unsigned long long)s->attempts, (unsigned long long)s->retries,
           (unsigned long long)s->throttles);
-  print_classes(to, "  survived     ", s->attempt_errors_by_class);
+  print_classes(to, "  errors met   ", s->attempt_errors_by_class);
   if (s->unknown_outcomes || s->recovered_unknown)
     fprintf(to,
             "  unknown      %llu attempts may have been billed without a reply; %llu sent again; "
@@ -90,7 +97,7 @@ void cli_summary_print(FILE *to, const sheaf_stats *s, const sheaf_files_report 
     fprintf(to,
             "  repaired     %llu bytes of an unfinished line were cut from the earlier output\n",
             (unsigned long long)files->torn_bytes);
-  fprintf(to, "  results      %s\n", output);
+  fprintf(to, "  results      %s\n", strcmp(output, "-") == 0 ? "standard output" : output);
 }
 
 int cli_summary_write(const char *path, const sheaf_stats *stats, bool openmetrics) {

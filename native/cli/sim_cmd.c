@@ -24,14 +24,14 @@ static int read_options(int argc, char **argv, sheaf_sim_options *options) {
     size_t bytes = equals ? (size_t)(equals - argv[i]) - 2 : strlen(argv[i]) - 2;
     if (bytes == 0 || bytes >= sizeof name)
       return cli_say("there is no option %s; sheaf help sim lists them", argv[i]), CLI_USAGE;
-    for (size_t k = 0; k < bytes; k++) name[k] = argv[i][k + 2] == '-' ? '_' : argv[i][k + 2];
+    memcpy(name, argv[i] + 2, bytes);
     name[bytes] = 0;
     const char *value = equals ? equals + 1 : i + 1 < argc ? argv[i + 1] : NULL;
     if (value == NULL) return cli_say("%s needs a value", argv[i]), CLI_USAGE;
     int32_t status = sheaf_sim_option_set(options, name, value, message, sizeof message);
     if (status == SHEAF_E_NOT_FOUND)
       return cli_say("there is no option %s; sheaf help sim lists them", argv[i]), CLI_USAGE;
-    if (status) return cli_say("%s", message), CLI_USAGE;
+    if (status) return cli_say("--%s", message), CLI_USAGE;
     if (equals == NULL) i++;
   }
   return CLI_OK;

@@ -63,6 +63,17 @@ static void ollama_url(cli_place *place) {
            port || url ? "" : ":11434");
 }
 
+/* "A,B" as "A or B". */
+static const char *key_names(const char *variables, char names[128]) {
+  size_t n = 0;
+  for (; *variables && n < 120; variables++) {
+    const char *piece = *variables == ',' ? " or " : (const char[2]){*variables, 0};
+    for (; *piece; piece++) names[n++] = *piece;
+  }
+  names[n] = 0;
+  return names;
+}
+
 static int start_simulator(const cli_args *args, cli_place *place) {
 #ifdef SHEAF_SIM
   char message[256] = "";
@@ -133,10 +144,11 @@ int cli_place_open(const cli_args *args, const cli_target *target, cli_place *pl
     answer = key_from_file(place, args->api_key_file);
     if (answer) return answer;
   } else if (provider->key_variables != NULL &&
-             !key_from_environment(place, provider->key_variables) &&
+             !key_from_environment(place, provider->key_variables) && !args->dry_run &&
              !(place->base_url[0] && is_loopback(place->base_url))) {
+    char names[128];
     cli_say("no key for %s: set %s, or give --api-key-file FILE", provider->name,
-            provider->key_variables);
+            key_names(provider->key_variables, names));
     return CLI_USAGE;
   }
   place->endpoint.credential_id = place->secret[0] ? 1 : 0;
