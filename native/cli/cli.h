@@ -91,7 +91,7 @@ void cli_progress_close(cli_progress *progress);
 
 /* report.c */
 void cli_summary_print(FILE *to, const sheaf_stats *stats, const sheaf_files_report *files,
-                       const char *output);
+                       const cli_args *args);
 /* The class of error that the attempts met most; NULL: none. */
 const char *cli_worst_class(const sheaf_stats *stats);
 /* The summary as a file, JSON or OpenMetrics; CLI_OK or CLI_HOST. */

@@ -110,7 +110,7 @@ int cli_dry_run(const cli_args *args, const cli_place *place, uint32_t format) {
       (unsigned long long)(dry.bytes / 4), (unsigned long long)dry.output_cap);
   if (dry.cost_known && dry.good)
     printf("at most about $%.4f at prices of %s\n", (double)dry.cost / 1e9,
-           sheaf_prices_builtin()->date);
+           args->engine.prices ? args->engine.prices->date : sheaf_prices_builtin()->date);
   else if (dry.good)
     printf("no price is known for some of the models: give --prices FILE to see the cost\n");
   return dry.bad || status != SHEAF_E_END ? CLI_BAD_INPUT : CLI_OK;

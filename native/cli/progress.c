@@ -82,8 +82,8 @@ static void draw_terminal(cli_progress *p, const sheaf_stats *s, const view *v) 
   bar[cells] = 0;
   erase(p);
   if (v->has_total)
-    snprintf(line, sizeof line, "[%s] %llu/%s%llu  %llu%%  %llu failed  %s elapsed%s", bar,
-             v->done, v->exact ? "" : "~", v->total, v->total ? v->done * 100 / v->total : 0,
+    snprintf(line, sizeof line, "[%s] %llu/%s%llu  %llu%%  %llu failed  %s elapsed%s", bar, v->done,
+             v->exact ? "" : "~", v->total, v->total ? v->done * 100 / v->total : 0,
              (unsigned long long)s->failed, v->wall, v->left);
   else
     snprintf(line, sizeof line, "%llu done  %llu failed  %s elapsed", v->done,

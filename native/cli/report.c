@@ -1,9 +1,11 @@
 /* report.c: the summary for people, and as a file. */
+#define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const char *cli_duration(uint64_t ns, char *text) {
   unsigned long long ms = ns / 1000000, s = ms / 1000;
@@ -58,7 +60,7 @@ static void print_quantiles(FILE *to, const char *title, const sheaf_quantiles *
 }
 
 void cli_summary_print(FILE *to, const sheaf_stats *s, const sheaf_files_report *files,
-                       const char *output) {
+                       const cli_args *args) {
   char took[32];
   uint64_t wall = s->now_ns - s->started_ns;
   double seconds = (double)wall / 1e9;
@@ -75,17 +77,18 @@ void cli_summary_print(FILE *to, const sheaf_stats *s, const sheaf_files_report 
           (unsigned long long)s->throttles);
   print_classes(to, "  errors met   ", s->attempt_errors_by_class);
   if (s->unknown_outcomes || s->recovered_unknown)
-    fprintf(to,
-            "  unknown      %llu attempts may have been billed without a reply; %llu sent again; "
-            "%llu left by an earlier run\n",
-            (unsigned long long)s->unknown_outcomes, (unsigned long long)s->unknown_resent,
-            (unsigned long long)s->recovered_unknown);
+    fprintf(
+        to,
+        "  unknown      %llu attempts may have been billed without a reply, at most $%.4f; %llu "
+        "sent again; %llu left by an earlier run\n",
+        (unsigned long long)s->unknown_outcomes, (double)s->unknown_usd_nano / 1e9,
+        (unsigned long long)s->unknown_resent, (unsigned long long)s->recovered_unknown);
   fprintf(to, "  tokens       %llu in, %llu out%s\n", (unsigned long long)s->input_tokens,
           (unsigned long long)s->output_tokens,
           s->usage_missing ? " (some replies told none)" : "");
   if (s->cost_usd_nano != SHEAF_ABSENT)
     fprintf(to, "  cost         $%.4f at prices of %s%s\n", (double)s->cost_usd_nano / 1e9,
-            sheaf_prices_builtin()->date,
+            args->engine.prices ? args->engine.prices->date : sheaf_prices_builtin()->date,
             s->cost_missing ? " (not all models have a known price)" : "");
   print_quantiles(to, "  latency     ", &s->latency);
   print_quantiles(to, "  first token ", &s->ttft);
@@ -97,7 +100,28 @@ void cli_summary_print(FILE *to, const sheaf_stats *s, const sheaf_files_report 
     fprintf(to,
             "  repaired     %llu bytes of an unfinished line were cut from the earlier output\n",
             (unsigned long long)files->torn_bytes);
-  fprintf(to, "  results      %s\n", strcmp(output, "-") == 0 ? "standard output" : output);
+  fprintf(to, "  results      %s\n",
+          strcmp(args->output, "-") == 0 ? "standard output" : args->output);
+}
+
+/* Whoever reads it meanwhile sees the old file or the new one, whole. What is no regular file, as /dev/stdout, is
+ * written to. */
+static bool replace_file(const char *path, const char *data, size_t bytes) {
+  struct stat facts;
+  char beside[4096];
+  bool regular = lstat(path, &facts) != 0 || S_ISREG(facts.st_mode);
+  int length = snprintf(beside, sizeof beside, "%s%s", path, regular ? ".part" : "");
+  if (length < 0 || (size_t)length >= sizeof beside) return false;
+  FILE *file = fopen(beside, "wb");
+  bool good = file != NULL && fwrite(data, 1, bytes, file) == bytes;
+  if (file != NULL && fclose(file) != 0) good = false;
+  if (good && regular) good = rename(beside, path) == 0;
+  if (!good && regular && file != NULL) {
+    int error = errno;
+    remove(beside);
+    errno = error;
+  }
+  return good;
 }
 
 int cli_summary_write(const char *path, const sheaf_stats *stats, bool openmetrics) {
@@ -106,9 +130,7 @@ int cli_summary_write(const char *path, const sheaf_stats *stats, bool openmetri
   int32_t status =
       openmetrics ? sheaf_stats_openmetrics(stats, &buf) : sheaf_stats_json(stats, &buf);
   if (!openmetrics) status = sheaf_buf_append_text(&buf, "\n");
-  FILE *file = status ? NULL : fopen(path, "wb");
-  bool good = file != NULL && fwrite(buf.data, 1, buf.bytes, file) == buf.bytes;
-  if (file != NULL && fclose(file) != 0) good = false;
+  bool good = status == SHEAF_OK && replace_file(path, buf.data, buf.bytes);
   sheaf_buf_deinit(&buf);
   if (!good) cli_say("cannot write %s: %s", path, strerror(errno));
   return good ? CLI_OK : CLI_HOST;

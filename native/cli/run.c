@@ -21,10 +21,14 @@ typedef struct run_state {
   sheaf_price_table *prices;
   sheaf_sink file_sink; /* the files' own; events pass by here first */
   cli_progress progress;
-  bool draining, aborted, budget, key_stopped, run_late;
-  int32_t failure; /* what ended the run early, of a door */
+  bool draining, aborted, budget, key_stopped, run_late, unreachable;
+  uint32_t openings;   /* of the breaker, since something last worked */
+  uint64_t metrics_ns; /* when they are written next */
+  int32_t failure;     /* what ended the run early, of a door */
   char first_error[256];
 } run_state;
+
+#define METRICS_EVERY_NS 5000000000ull
 
 /* ---- Signals: the first drains, the second cancels ---- */
 
@@ -61,17 +65,40 @@ static void obey_signals(run_state *run) {
 
 /* ---- Events on their way to the files ---- */
 
+/* Nothing ever came back and nothing was ever sent: the address is wrong, or nobody listens there. */
+static bool nothing_answers(const sheaf_stats *s) {
+  uint64_t others = 0;
+  for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++)
+    if (i != SHEAF_CLASS_NETWORK) others += s->attempt_errors_by_class[i];
+  return s->succeeded == 0 && s->bytes_received == 0 && s->unknown_outcomes == 0 && others == 0;
+}
+
+/* A server that is being started is waited for; one that refuses for half a minute from the first try on is not. */
+#define OPENINGS_MAX 3u
+
+static void on_breaker(run_state *run, uint64_t wait_ns, char *line, size_t bytes) {
+  char wait[32];
+  sheaf_stats stats;
+  sheaf_engine_stats(run->engine, &stats);
+  const char *worst = cli_worst_class(&stats);
+  const sheaf_slice base = run->place.endpoint.base_url;
+  run->openings++;
+  run->unreachable = run->openings >= OPENINGS_MAX && nothing_answers(&stats);
+  if (run->unreachable)
+    snprintf(line, bytes, "%.*s was never reached: giving up", (int)base.bytes, base.data);
+  else
+    snprintf(line, bytes, "%.*s keeps failing (%s): the next try is in %s", (int)base.bytes,
+             base.data, worst ? worst : "unknown", cli_duration(wait_ns, wait));
+}
+
 static void on_notice(run_state *run, const sheaf_event *event) {
-  char line[256], wait[32];
+  char line[1280], wait[32];
   switch (event->notice) {
     case SHEAF_NOTICE_PAUSED:
       snprintf(line, sizeof line, "paused for %s: the provider asked to wait",
                cli_duration(event->number, wait));
       break;
-    case SHEAF_NOTICE_BREAKER_OPEN:
-      snprintf(line, sizeof line, "the endpoint keeps failing: waiting %s before the next try",
-               cli_duration(event->number, wait));
-      break;
+    case SHEAF_NOTICE_BREAKER_OPEN: on_breaker(run, event->number, line, sizeof line); break;
     case SHEAF_NOTICE_KEY_STOPPED:
       run->key_stopped = true;
       snprintf(line, sizeof line, "the provider refused the key (%s): nothing more is sent with it",
@@ -84,6 +111,7 @@ static void on_notice(run_state *run, const sheaf_event *event) {
     case SHEAF_NOTICE_RUN_DEADLINE: run->run_late = true; /* fall through */
     case SHEAF_NOTICE_STORE_FAILED:
     case SHEAF_NOTICE_BREAKER_CLOSED:
+      run->openings = 0;
       snprintf(line, sizeof line, "%.*s", (int)event->text.bytes, event->text.data);
       break;
     default: return; /* resent unknowns are counted and stand in the summary */
@@ -166,7 +194,8 @@ static int open_transport(run_state *run) {
   options.allow_http = args->allow_http;
   options.max_connections =
       args->engine.concurrency ? args->engine.concurrency : args->engine.max_concurrency;
-  raise_descriptors(options.max_connections * 2 + 256); /* with the simulator inside, both ends are ours */
+  raise_descriptors(options.max_connections * 2 +
+                    256); /* with the simulator inside, both ends are ours */
   if (sheaf_curl_new(&options, &run->curl))
     return cli_say("the HTTP transport could not be set up"), CLI_HOST;
   if (run->place.endpoint.credential_id == 0) return CLI_OK;
@@ -223,6 +252,7 @@ static int join_doors(run_state *run) {
 static uint64_t time_to_wait(const run_state *run, uint64_t now) {
   uint64_t at = sheaf_engine_timeout_ns(run->engine);
   if (run->progress.shown && run->progress.next_ns < at) at = run->progress.next_ns;
+  if (run->args.metrics != NULL && run->metrics_ns < at) at = run->metrics_ns;
   return at == SHEAF_NEVER ? SHEAF_NEVER : at > now ? at - now : 0;
 }
 
@@ -235,14 +265,31 @@ static void draw(run_state *run, bool force) {
   cli_progress_draw(&run->progress, &stats, &report, force);
 }
 
+/* For who watches the run from outside; a failure is told once, at the end. */
+static void write_metrics(run_state *run, uint64_t now) {
+  if (run->args.metrics == NULL || now < run->metrics_ns) return;
+  sheaf_stats stats;
+  sheaf_engine_stats(run->engine, &stats);
+  run->metrics_ns = cli_summary_write(run->args.metrics, &stats, true) == CLI_OK
+                        ? now + METRICS_EVERY_NS
+                        : SHEAF_NEVER;
+}
+
 static int32_t loop(run_state *run) {
+  bool failed = false;
   for (;;) {
     obey_signals(run);
+    if (run->unreachable) sheaf_engine_drain(run->engine);
     sheaf_files_pump(run->files);
     uint64_t now = sheaf_now_ns();
     int32_t status = sheaf_engine_run_once(run->engine, now, sheaf_unix_ms());
     if (status == SHEAF_E_END) return run->failure;
     if (status != SHEAF_OK && run->failure == SHEAF_OK) run->failure = status;
+    if (status != SHEAF_OK) { /* told once, then it drains: there may be nothing left to wait for */
+      if (failed) return run->failure;
+      failed = true;
+      continue;
+    }
     int32_t flushed = sheaf_files_flush(
         run->files); /* each turn: what a kill could take is what is in flight, no more */
     if (flushed && run->failure == SHEAF_OK) {
@@ -251,6 +298,7 @@ static int32_t loop(run_state *run) {
       continue;
     }
     draw(run, false);
+    write_metrics(run, now);
     int32_t polled =
         sheaf_curl_poll(run->curl, time_to_wait(run, now), sheaf_files_input_fd(run->files));
     if (polled) return polled;
@@ -273,21 +321,38 @@ static int exit_code(const run_state *run, const sheaf_stats *s) {
   return s->succeeded + s->skipped == 0 ? CLI_ALL_FAILED : CLI_PARTIAL;
 }
 
+/* What the summary does not say: why it ended, and what to do. */
 static void say_what_next(const run_state *run, const sheaf_stats *s, int code) {
   const cli_args *args = &run->args;
-  if (code == CLI_PARTIAL && s->failed)
+  bool resumable = strcmp(args->output, "-") != 0;
+  unsigned long long failed = s->failed, left = s->not_attempted,
+                     all = s->failed + s->succeeded + s->skipped + s->not_attempted;
+  const char *message = sheaf_files_message(run->files);
+  if (run->failure) cli_say("%s", message[0] ? message : sheaf_status_text(run->failure));
+  if (code == CLI_BAD_INPUT)
     fprintf(stderr,
-            "WARNING: %llu of %llu requests failed; each has a line with its error. To run them "
-            "again: the same command with --retry-failed\n",
-            (unsigned long long)s->failed,
-            (unsigned long long)(s->failed + s->succeeded + s->skipped));
-  if (code == CLI_ALL_FAILED)
-    fprintf(stderr, "ERROR: every request failed (%llu). The first: %s\n",
-            (unsigned long long)(s->failed + s->not_attempted),
+            "What was finished before is kept. All lines are checked by: the same command "
+            "with --dry-run\n");
+  if (run->unreachable)
+    fprintf(stderr,
+            "ERROR: %.*s cannot be reached (%s): check the address, and that the server "
+            "runs\n",
+            (int)run->place.endpoint.base_url.bytes, run->place.endpoint.base_url.data,
+            run->first_error[0] ? run->first_error : "network");
+  else if (code == CLI_ALL_FAILED)
+    fprintf(stderr, "ERROR: every request failed (%llu). The first: %s\n", failed + left,
             run->first_error[0] ? run->first_error : "nothing was sent");
-  if (s->not_attempted && strcmp(args->output, "-") != 0)
-    fprintf(stderr, "%llu requests were not sent. To go on: the same command again\n",
-            (unsigned long long)s->not_attempted);
+  else if (failed)
+    fprintf(
+        stderr,
+        "WARNING: %llu of %llu requests failed; each has a line with its error. The first: %s\n",
+        failed, all, run->first_error);
+  if (failed && resumable && code != CLI_BAD_INPUT)
+    fprintf(stderr, "To run what failed again: the same command with --retry-failed\n");
+  if (left && resumable && code != CLI_BAD_INPUT)
+    fprintf(stderr,
+            "%llu requests that were read have no result yet. To go on: the same command again%s\n",
+            left, code == CLI_BUDGET ? ", with a larger budget" : "");
 }
 
 static int finish(run_state *run, int32_t ended) {
@@ -303,10 +368,9 @@ static int finish(run_state *run, int32_t ended) {
   sheaf_files_report_get(run->files, &report);
   if (run->progress.terminal) draw(run, true);
   cli_progress_close(&run->progress);
-  const char *message = sheaf_files_message(run->files);
-  if (run->failure) cli_say("%s", message[0] ? message : sheaf_status_text(run->failure));
   int code = exit_code(run, &stats);
-  if (!args->quiet) cli_summary_print(stderr, &stats, &report, args->output);
+  bool nothing = stats.attempts + stats.failed + stats.skipped == 0;
+  if (!args->quiet && !(run->failure && nothing)) cli_summary_print(stderr, &stats, &report, args);
   say_what_next(run, &stats, code);
   if (args->summary != NULL && cli_summary_write(args->summary, &stats, false)) code = CLI_HOST;
   if (args->metrics != NULL && cli_summary_write(args->metrics, &stats, true)) code = CLI_HOST;
@@ -329,8 +393,7 @@ int cli_run(int argc, char **argv) {
   int answer = cli_args_read(argc, argv, "run", &run.args);
   if (answer) return answer;
   if (run.args.help) {
-    cli_help(stdout, "run");
-    return CLI_OK;
+    return cli_help(stdout, "run");
   }
   if (run.args.input == NULL)
     return cli_say("give the input file, as: sheaf run prompts.jsonl -o results.jsonl"), CLI_USAGE;
