@@ -228,7 +228,7 @@ bool sheaf__offsets_has(const sheaf__offsets *sorted, uint64_t offset);
 /* ---- Blocks: lines of a file at scattered offsets, through a small cache ---- */
 
 #define SHEAF__BLOCK_BYTES ((size_t)64 << 10)
-#define SHEAF__BLOCKS_MAX 64u
+#define SHEAF__BLOCKS_MAX 32u
 
 typedef struct sheaf__block {
   uint64_t number;

@@ -23,14 +23,17 @@ void sheaf_buf_reset(sheaf_buf *buf) {
   buf->status = SHEAF_OK;
 }
 
-/* Doubles until n more bytes fit, but never beyond the ceiling. */
+/* Doubles, or takes just what is wanted where that is more: a body that is reserved whole holds no slack. */
 static int32_t grow(sheaf_buf *buf, size_t n) {
   if (n > buf->bytes_max || buf->bytes > buf->bytes_max - n) {
     return buf->status = SHEAF_E_LIMIT;
   }
   size_t wanted = buf->bytes + n;
-  size_t capacity = buf->capacity ? buf->capacity : FIRST_BYTES;
-  while (capacity < wanted) capacity = capacity > SIZE_MAX / 2 ? SIZE_MAX : capacity * 2;
+  size_t capacity = buf->capacity > SIZE_MAX / 2 ? SIZE_MAX : buf->capacity * 2;
+  if (capacity < wanted)
+    capacity = wanted > SIZE_MAX - FIRST_BYTES
+                   ? wanted
+                   : (wanted + FIRST_BYTES - 1) / FIRST_BYTES * FIRST_BYTES;
   if (capacity > buf->bytes_max) capacity = buf->bytes_max;
   char *data = sheaf__realloc(buf->allocator, buf->data, buf->capacity, capacity);
   if (!data) return buf->status = SHEAF_E_NOMEM;

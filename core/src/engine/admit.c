@@ -122,6 +122,13 @@ static sheaf_buf text_borrow(sheaf_engine *engine, const sheaf__row *row) {
   return text;
 }
 
+/* What a request's text comes to, or nearly so: one allocation without slack, for many of them wait. */
+static size_t text_bytes(const sheaf_request *request) {
+  return request->body.bytes + request->messages.bytes + request->prompt.bytes +
+         request->params.bytes + request->system.bytes + request->model.bytes +
+         request->metadata.bytes + request->custom_id.bytes + 192;
+}
+
 static void text_return(sheaf__row *row, const sheaf_buf *text) {
   row->text = text->data;
   row->text_bytes = (uint32_t)text->bytes;
@@ -232,6 +239,7 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   status = sheaf__row_take(engine, &row);
   if (status) return status;
   sheaf_buf text = text_borrow(engine, row);
+  sheaf_buf_reserve(&text, text_bytes(&request));
   status = build(engine, &request, row, &text, error);
   if (status == SHEAF_OK) status = finish_text(engine, &request, row, &text);
   text_return(row, &text);
