@@ -56,6 +56,10 @@ static void check_pause(sim_world *w, sim_pool *p, const sim_exchange *x) {
 enum { CLOSED, OPEN, HALF_OPEN };
 
 static void check_breaker(sim_world *w, sim_seat *s, const sim_exchange *x) {
+  if (s->lost_until_ns) {
+    if (w->engine_ns >= s->lost_until_ns) return; /* by now it may be either: nothing to hold it to */
+    s->lost_until_ns = 0;                         /* it was not lost: that would still be open */
+  }
   if (s->state == CLOSED) return;
   if (s->state == HALF_OPEN && s->probing) {
     if (w->engine_ns < s->probe_until_ns) {
@@ -147,18 +151,28 @@ static int outcome_of(const sim_world *w, const sim_exchange *x) {
   }
 }
 
-static void open_breaker(const sim_world *w, sim_seat *s) {
+static void open_breaker(sim_seat *s, uint64_t at_ns) {
   s->state = OPEN;
   s->probing = false;
-  s->open_until_ns = w->engine_ns + 8 * SIM_SECOND; /* 10 s less a fifth, at least */
+  s->open_until_ns = at_ns + 8 * SIM_SECOND; /* 10 s less a fifth, at least */
+}
+
+/* The probe's end. One that comes when its lease is over counts only if nothing looked at the breaker in between, which
+ * is not seen from here: it is taken as counted, and the first start tells (check_breaker). */
+static void settle_probe(const sim_world *w, sim_seat *s, int outcome) {
+  bool late = w->engine_ns >= s->probe_until_ns;
+  s->probing = false;
+  if (outcome == 0) {
+    open_breaker(s, late ? s->probe_until_ns : w->engine_ns);
+    return;
+  }
+  if (outcome == 1 && ++s->successes == 2) *s = (sim_seat){.probe_until_ns = s->probe_until_ns};
+  if (late) s->lost_until_ns = s->probe_until_ns + 8 * SIM_SECOND;
 }
 
 static void settle_breaker(const sim_world *w, sim_seat *s, const sim_exchange *x, int outcome) {
   if (s->state == HALF_OPEN) {
-    if (!s->probing || s->probe_exchange != x->id) return;
-    s->probing = false;
-    if (outcome == 0) open_breaker(w, s);
-    if (outcome == 1 && ++s->successes == 2) *s = (sim_seat){.in_flight = s->in_flight};
+    if (s->probing && s->probe_exchange == x->id) settle_probe(w, s, outcome);
     return;
   }
   if (s->state == OPEN || outcome < 0) return;
@@ -166,7 +180,8 @@ static void settle_breaker(const sim_world *w, sim_seat *s, const sim_exchange *
   if (s->ring_count < 20) s->ring_count++;
   s->in_a_row = outcome == 0 ? s->in_a_row + 1 : 0;
   uint32_t failed = (uint32_t)__builtin_popcount(s->ring);
-  if (s->in_a_row >= 5 || (s->ring_count >= 10 && 2 * failed >= s->ring_count)) open_breaker(w, s);
+  if (s->in_a_row >= 5 || (s->ring_count >= 10 && 2 * failed >= s->ring_count))
+    open_breaker(s, w->engine_ns);
 }
 
 static void settle_money(sim_world *w, const sim_exchange *x) {

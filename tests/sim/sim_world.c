@@ -129,6 +129,7 @@ void sim_config_draw(sim_config *c, uint64_t seed) {
   c->validate = c->doors && on(c, 61, 200);
   c->reply_ms = pick(c, 62, replies, 4);
   c->grid_ns = pick(c, 63, grids, 3);
+  if (c->budget) c->tasks = false; /* a task states no input: no cap can hold that */
   c->safety_ns = (5 + sim_draw(c, 300, SIM_DRAW_CONFIG, 64, 0)) * SIM_SECOND;
   if (c->crashes) c->doors = true; /* only a source can be asked what is done already */
   draw_options(c);

@@ -91,7 +91,9 @@ typedef struct sheaf_engine_options {
   uint64_t resend_unknown;  /* SHEAF_RESEND_* */
   uint64_t on_breaker;      /* SHEAF_ON_BREAKER_* */
 
-  uint64_t budget_usd_nano;  /* SHEAF_NEVER: none */
+  /* SHEAF_NEVER: none. Nothing starts whose bound, its input and max_tokens at the listed price, might pass it. A task
+   * (SHEAF_REQUEST_TASK) states no input: what it cost counts once it has ended, and may pass the cap. */
+  uint64_t budget_usd_nano;
   uint64_t queue_capacity;   /* rows admitted and not finished, in flight apart */
   uint64_t reply_bytes_max;  /* after decompression */
   uint64_t reply_keep_bytes; /* reply memory kept per slot between exchanges */
