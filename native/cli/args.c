@@ -202,12 +202,21 @@ static char *plain_value(sheaf_slice value) {
   return buf.status ? NULL : buf.data; /* lives as long as the process */
 }
 
+static bool is_key(const char *name) {
+  if (strcmp(name, "api_key") != 0) return false;
+  cli_say(
+      "a key does not belong where others can read it: use the provider's environment variable or "
+      "--api-key-file FILE (api_key_file in a config file)");
+  return true;
+}
+
 static int config_member(cli_args *args, const char *path, uint32_t command, sheaf_slice key,
                          sheaf_slice value) {
   char name[64];
   sheaf_slice canon = canonical(key.data, key.bytes, name);
   const arg_row *row = row_find(name, command);
   uint32_t kind = sheaf_json_kind(value);
+  if (is_key(name)) return CLI_USAGE;
   if (row == NULL && !known_elsewhere(canon)) {
     cli_say("%s: there is no option \"%s\"; remove it or see --help", path, name);
     return CLI_USAGE;
@@ -276,15 +285,11 @@ static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t 
   char name[64];
   sheaf_slice canon =
       canonical(name_text, equals ? (size_t)(equals - name_text) : strlen(name_text), name);
-  if (strcmp(name, "api_key") == 0) {
-    cli_say(
-        "a key on the command line can be read by every user of this machine: use the provider's "
-        "environment variable or --api-key-file FILE");
-    return CLI_USAGE;
-  }
+  if (is_key(name)) return CLI_USAGE;
   const arg_row *row = row_find(name, command);
   if (row == NULL && !known_elsewhere(canon)) {
-    cli_say("there is no option %s; --help lists them", given);
+    cli_say("there is no option --%.*s; --help lists them", (int)strcspn(name_text, "="),
+            name_text);
     return CLI_USAGE;
   }
   if (!takes_value(row)) return row_set(args, row, NULL, true);
@@ -317,12 +322,15 @@ int cli_args_read(int argc, char **argv, const char *command_name, cli_args *arg
   args->connect_timeout_ms = 10000;
   args->http2 = 1;
   args->runs = 3;
-  for (int i = 0; i + 1 < argc; i++) /* the config file first, so that the command line wins */
-    if (strcmp(argv[i], "--config") == 0) {
-      int answer = config_read(args, argv[i + 1], command);
-      if (answer) return answer;
-    }
+  for (int i = 0; i < argc; i++) { /* the config file first, so that the command line wins */
+    int answer = CLI_OK;
+    if (strncmp(argv[i], "--config=", 9) == 0) answer = config_read(args, argv[i] + 9, command);
+    if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+      answer = config_read(args, argv[i + 1], command);
+    if (answer) return answer;
+  }
   for (int i = 0; i < argc; i++) {
+    if (strncmp(argv[i], "--config=", 9) == 0) continue;
     if (strcmp(argv[i], "--config") == 0) {
       if (++i == argc) return cli_say("--config needs a file"), CLI_USAGE;
       continue;

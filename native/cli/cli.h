@@ -73,6 +73,25 @@ int cli_place_open(const cli_args *args, const cli_target *target, cli_place *pl
 void cli_place_wipe(cli_place *place);
 void cli_place_close(cli_place *place);
 
+/* failure.c: what a failed result may show. */
+typedef struct cli_failures {
+  sheaf_curl *curl;
+  sheaf_transport transport, own; /* own passes on, and sees the addresses */
+  sheaf_slice base_url;
+  char url[2048];
+  size_t url_bytes;
+  bool has_many; /* addresses */
+  bool has_key;
+  sheaf_buf text;
+  sheaf_result shown;
+} cli_failures;
+/* The transport to hand to the engine. */
+const sheaf_transport *cli_failures_open(cli_failures *failures, sheaf_curl *curl, bool has_key,
+                                         sheaf_slice base_url);
+/* A failed result without keys, with the address of a 404. It lives until the next call. */
+const sheaf_result *cli_failure_show(cli_failures *failures, const sheaf_result *result);
+void cli_failures_close(cli_failures *failures);
+
 /* progress.c */
 typedef struct cli_progress {
   bool shown, terminal;
@@ -80,9 +99,14 @@ typedef struct cli_progress {
   bool error_is_new; /* not yet in a plain line */
   uint64_t begun_ns, next_ns;
   char last_error[160];
+  char stream_id[40]; /* the row whose streamed text is shown, and the end of that text */
+  char stream_text[120];
+  bool stream_fresh; /* it grew since it was drawn */
 } cli_progress;
 void cli_progress_open(cli_progress *progress, bool quiet);
 void cli_progress_error(cli_progress *progress, const sheaf_result *result);
+/* A delta or a discard: on a terminal the text of one row is shown as it comes. */
+void cli_progress_stream(cli_progress *progress, const sheaf_event *event);
 void cli_progress_note(cli_progress *progress, const char *sentence);
 /* When it wants to be drawn next; draws if that time has come or force. */
 void cli_progress_draw(cli_progress *progress, const sheaf_stats *stats,

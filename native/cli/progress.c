@@ -27,6 +27,30 @@ void cli_progress_error(cli_progress *p, const sheaf_result *r) {
   p->error_is_new = true;
 }
 
+void cli_progress_stream(cli_progress *p, const sheaf_event *event) {
+  if (!p->terminal) return;
+  char id[sizeof p->stream_id], text[sizeof p->stream_text];
+  cli_plain(id, sizeof id, event->custom_id);
+  if (event->kind == SHEAF_EVENT_DISCARD) {
+    snprintf(p->stream_id, sizeof p->stream_id, "%s", id);
+    snprintf(p->stream_text, sizeof p->stream_text, "(void: trying again)");
+    return;
+  }
+  /* One row at a time, so that it can be read: the next when this one has been quiet for a picture. */
+  bool other = strcmp(p->stream_id, id) != 0;
+  if (other && p->stream_fresh) return;
+  sheaf_slice tail = event->text;
+  if (tail.bytes >= sizeof text)
+    tail.data += tail.bytes - sizeof text + 1, tail.bytes = sizeof text - 1;
+  cli_plain(text, sizeof text, tail);
+  size_t old = other ? 0 : strlen(p->stream_text), more = strlen(text);
+  size_t keep = old + more < sizeof p->stream_text ? old : sizeof p->stream_text - 1 - more;
+  memmove(p->stream_text, p->stream_text + (old - keep), keep);
+  memcpy(p->stream_text + keep, text, more + 1);
+  snprintf(p->stream_id, sizeof p->stream_id, "%s", id);
+  p->stream_fresh = true;
+}
+
 static void erase(cli_progress *p) {
   if (p->rows_drawn) fprintf(stderr, "\r\x1b[%uA\x1b[J", p->rows_drawn);
   p->rows_drawn = 0;
@@ -104,6 +128,11 @@ static void draw_terminal(cli_progress *p, const sheaf_stats *s, const view *v) 
              cli_duration(s->paused_until_ns - s->now_ns, wait));
   }
   put_line(p, line, width);
+  if (p->stream_id[0]) {
+    snprintf(line, sizeof line, "%s: %s", p->stream_id, p->stream_text);
+    put_line(p, line, width);
+    p->stream_fresh = false;
+  }
   if (p->last_error[0]) {
     snprintf(line, sizeof line, "last error  %s", p->last_error);
     put_line(p, line, width);

@@ -20,12 +20,13 @@ typedef struct run_state {
   sheaf_engine *engine;
   sheaf_price_table *prices;
   sheaf_sink file_sink; /* the files' own; events pass by here first */
+  cli_failures failures;
   cli_progress progress;
   bool draining, aborted, budget, key_stopped, run_late, unreachable;
   uint32_t openings;   /* of the breaker, since something last worked */
   uint64_t metrics_ns; /* when they are written next */
   int32_t failure;     /* what ended the run early, of a door */
-  char first_error[256];
+  char first_error[512];
 } run_state;
 
 #define METRICS_EVERY_NS 5000000000ull
@@ -122,17 +123,23 @@ static void on_notice(run_state *run, const sheaf_event *event) {
 static int32_t on_event(void *ctx, const sheaf_event *event) {
   run_state *run = ctx;
   if (event->kind == SHEAF_EVENT_NOTICE) on_notice(run, event);
-  if (event->kind == SHEAF_EVENT_RESULT && !event->result->ok &&
-      (event->result->attempted || run->key_stopped)) {
-    cli_progress_error(&run->progress, event->result);
+  if (event->kind == SHEAF_EVENT_DELTA || event->kind == SHEAF_EVENT_DISCARD)
+    cli_progress_stream(&run->progress, event);
+  if (event->kind != SHEAF_EVENT_RESULT || event->result->ok)
+    return run->file_sink.put(run->file_sink.ctx, event);
+  sheaf_event shown = *event;
+  shown.result = cli_failure_show(&run->failures, event->result);
+  if (shown.result->attempted || run->key_stopped ||
+      shown.result->error_class == SHEAF_CLASS_INVALID_REQUEST) {
+    cli_progress_error(&run->progress, shown.result);
     if (run->first_error[0] == 0) {
-      char text[200];
-      cli_plain(text, sizeof text, event->result->error_message);
+      char text[400];
+      cli_plain(text, sizeof text, shown.result->error_message);
       snprintf(run->first_error, sizeof run->first_error, "%s: %s",
-               sheaf_class_name(event->result->error_class), text);
+               sheaf_class_name(shown.result->error_class), text);
     }
   }
-  return run->file_sink.put(run->file_sink.ctx, event);
+  return run->file_sink.put(run->file_sink.ctx, &shown);
 }
 
 /* ---- Set-up ---- */
@@ -212,25 +219,56 @@ static int open_transport(run_state *run) {
   return CLI_OK;
 }
 
+/* --params with or without its braces, and --temperature behind it. */
+static int open_params(run_state *run) {
+  sheaf_engine_options *engine = &run->args.engine;
+  sheaf_slice params = sheaf_slice_of(run->args.params);
+  if (params.bytes == 0) return CLI_OK;
+  if (params.bytes > 1 && params.data[0] == '{' && params.data[params.bytes - 1] == '}') {
+    params.data++;
+    params.bytes -= 2;
+  }
+  sheaf_buf whole;
+  sheaf_buf_init(&whole, &cli_allocator, (size_t)16 << 20);
+  sheaf_buf_append_text(&whole, "{");
+  sheaf_buf_append_slice(&whole, params);
+  sheaf_buf_append_text(&whole, "}");
+  bool good = whole.status == SHEAF_OK && sheaf_json_check(sheaf_buf_slice(&whole), NULL) == 0;
+  sheaf_buf_deinit(&whole);
+  engine->params = params;
+  if (good) return CLI_OK;
+  cli_say("--params is not a JSON object: give it as '{\"top_p\":0.9}'");
+  return CLI_USAGE;
+}
+
+/* Rows may name models of their own; those are refused one by one. */
+static int check_budget(const run_state *run) {
+  const cli_args *args = &run->args;
+  const sheaf_price_table *prices =
+      args->engine.prices ? args->engine.prices : sheaf_prices_builtin();
+  const char *provider = run->place.endpoint.provider->name;
+  if (args->engine.budget_usd_nano == SHEAF_NEVER || args->target.model == NULL ||
+      sheaf_price_find(prices, sheaf_slice_of(provider), run->place.endpoint.model) != NULL)
+    return CLI_OK;
+  cli_say(
+      "no price is known for %s of %s, so a budget cannot be kept: give --prices FILE, or leave "
+      "--budget-usd away",
+      args->target.model, provider);
+  return CLI_USAGE;
+}
+
 static int open_engine(run_state *run) {
   cli_args *args = &run->args;
   args->engine.endpoints = &run->place.endpoint;
   args->engine.endpoint_count = 1;
   args->engine.system = sheaf_slice_of(args->system);
-  args->engine.params = sheaf_slice_of(args->params);
-  if (args->params != NULL && args->params[0] == '{' &&
-      args->params[strlen(args->params) - 1] == '}') {
-    args->engine.params.data++;
-    args->engine.params.bytes -= 2;
-  }
   args->engine.sha256_blocks = sheaf_sha256_fastest();
   if (getrandom(&args->engine.seed, sizeof args->engine.seed, 0) !=
       (ssize_t)sizeof args->engine.seed)
     args->engine.seed = sheaf_now_ns();
   int32_t status = sheaf_engine_new(&args->engine, &cli_allocator, &run->engine);
   if (status == SHEAF_OK) return CLI_OK;
-  cli_say("%s", status <= SHEAF_E_SYNTAX && status > SHEAF_E_IO ? "--params is not a JSON object"
-                                                                : sheaf_status_text(status));
+  cli_say("%s", sheaf_status_text(status));
   return status == SHEAF_E_NOMEM ? CLI_HOST : CLI_USAGE;
 }
 
@@ -238,7 +276,9 @@ static int join_doors(run_state *run) {
   run->file_sink = *sheaf_files_sink(run->files);
   const sheaf_sink sink = {.struct_bytes = sizeof sink, .ctx = run, .put = on_event};
   const sheaf_doors doors = {.struct_bytes = sizeof doors,
-                             .transport = sheaf_curl_transport(run->curl),
+                             .transport = cli_failures_open(&run->failures, run->curl,
+                                                            run->place.endpoint.credential_id != 0,
+                                                            run->place.endpoint.base_url),
                              .sink = &sink,
                              .source = sheaf_files_source(run->files),
                              .store = sheaf_files_store(run->files)};
@@ -307,7 +347,7 @@ static int32_t loop(run_state *run) {
 
 /* ---- The end ---- */
 
-static int exit_code(const run_state *run, const sheaf_stats *s) {
+static int exit_code(const run_state *run, const sheaf_stats *s, const sheaf_files_report *files) {
   switch (run->failure) {
     case SHEAF_OK: break;
     case SHEAF_E_IO:
@@ -317,19 +357,22 @@ static int exit_code(const run_state *run, const sheaf_stats *s) {
   }
   if (run->draining || run->run_late) return CLI_INTERRUPTED;
   if (run->budget) return CLI_BUDGET;
-  if (s->failed == 0 && s->not_attempted == 0) return CLI_OK;
-  return s->succeeded + s->skipped == 0 ? CLI_ALL_FAILED : CLI_PARTIAL;
+  uint64_t failed_before = files->rows_failed_before;
+  if (s->failed + s->not_attempted + failed_before == 0) return CLI_OK;
+  return s->succeeded + s->skipped == failed_before ? CLI_ALL_FAILED : CLI_PARTIAL;
 }
 
 /* What the summary does not say: why it ended, and what to do. */
-static void say_what_next(const run_state *run, const sheaf_stats *s, int code) {
+static void say_what_next(const run_state *run, const sheaf_stats *s,
+                          const sheaf_files_report *files, int code) {
   const cli_args *args = &run->args;
   bool resumable = strcmp(args->output, "-") != 0;
-  unsigned long long failed = s->failed, left = s->not_attempted,
+  unsigned long long failed = s->failed + files->rows_failed_before, left = s->not_attempted,
                      all = s->failed + s->succeeded + s->skipped + s->not_attempted;
   const char *message = sheaf_files_message(run->files);
-  if (run->failure) cli_say("%s", message[0] ? message : sheaf_status_text(run->failure));
-  if (code == CLI_BAD_INPUT)
+  if (run->failure && run->failure != SHEAF_E_END)
+    cli_say("%s", message[0] ? message : sheaf_status_text(run->failure));
+  if (code == CLI_BAD_INPUT && all > 0)
     fprintf(stderr,
             "What was finished before is kept. All lines are checked by: the same command "
             "with --dry-run\n");
@@ -341,12 +384,10 @@ static void say_what_next(const run_state *run, const sheaf_stats *s, int code) 
             run->first_error[0] ? run->first_error : "network");
   else if (code == CLI_ALL_FAILED)
     fprintf(stderr, "ERROR: every request failed (%llu). The first: %s\n", failed + left,
-            run->first_error[0] ? run->first_error : "nothing was sent");
+            run->first_error[0] ? run->first_error : "see its line");
   else if (failed)
-    fprintf(
-        stderr,
-        "WARNING: %llu of %llu requests failed; each has a line with its error. The first: %s\n",
-        failed, all, run->first_error);
+    fprintf(stderr, "WARNING: %llu of %llu requests failed; each has a line with its error.%s%s\n",
+            failed, all, run->first_error[0] ? " The first: " : "", run->first_error);
   if (failed && resumable && code != CLI_BAD_INPUT)
     fprintf(stderr, "To run what failed again: the same command with --retry-failed\n");
   if (left && resumable && code != CLI_BAD_INPUT)
@@ -368,10 +409,16 @@ static int finish(run_state *run, int32_t ended) {
   sheaf_files_report_get(run->files, &report);
   if (run->progress.terminal) draw(run, true);
   cli_progress_close(&run->progress);
-  int code = exit_code(run, &stats);
+  if (run->failure == SHEAF_OK && !run->draining && report.has_total && report.rows == 0) {
+    run->failure = SHEAF_E_END; /* a pipe tells so late that it brings nothing */
+    cli_say("standard input is empty; give at least one row");
+  }
+  int code = exit_code(run, &stats, &report);
+  run->unreachable |=
+      code == CLI_ALL_FAILED && stats.attempts > 0 && stats.failed == 0 && nothing_answers(&stats);
   bool nothing = stats.attempts + stats.failed + stats.skipped == 0;
   if (!args->quiet && !(run->failure && nothing)) cli_summary_print(stderr, &stats, &report, args);
-  say_what_next(run, &stats, code);
+  say_what_next(run, &stats, &report, code);
   if (args->summary != NULL && cli_summary_write(args->summary, &stats, false)) code = CLI_HOST;
   if (args->metrics != NULL && cli_summary_write(args->metrics, &stats, true)) code = CLI_HOST;
   return code;
@@ -380,7 +427,9 @@ static int finish(run_state *run, int32_t ended) {
 static int open_all(run_state *run) {
   int answer = open_prices(run);
   if (answer == CLI_OK) answer = cli_place_open(&run->args, &run->args.target, &run->place);
+  if (answer == CLI_OK) answer = open_params(run);
   if (answer == CLI_OK && run->args.dry_run) return CLI_OK;
+  if (answer == CLI_OK) answer = check_budget(run);
   if (answer == CLI_OK) answer = open_files(run);
   if (answer == CLI_OK) answer = open_transport(run);
   if (answer == CLI_OK) answer = open_engine(run);
@@ -414,6 +463,7 @@ int cli_run(int argc, char **argv) {
     answer = finish(&run, loop(&run));
   }
   to_wake = NULL;
+  cli_failures_close(&run.failures);
   sheaf_curl_free(run.curl);
   sheaf_engine_free(run.engine);
   if (run.files != NULL) sheaf_files_close(run.files);

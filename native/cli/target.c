@@ -113,11 +113,29 @@ static int provider_find(const cli_args *args, const char *name, cli_place *plac
   return CLI_OK;
 }
 
+/* Only what is this machine for sure; the transport parses the URL and checks again. */
 static bool is_loopback(const char *url) {
+  static const char *const names[] = {"localhost", "[::1]"};
   const char *host = strstr(url, "://");
   host = host ? host + 3 : url;
-  return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
-         strncmp(host, "[::1]", 5) == 0;
+  size_t bytes = strcspn(host, ":/?#@");
+  if (host[0] == '[') bytes = strcspn(host, "/?#@]") + 1;
+  if (strspn(host, "0123456789.") == bytes && strncmp(host, "127.", 4) == 0) return true;
+  for (size_t i = 0; i < 2; i++)
+    if (strlen(names[i]) == bytes && strncmp(host, names[i], bytes) == 0) return true;
+  return false;
+}
+
+static int check_base_url(const cli_args *args, const char *url) {
+  bool plain = strncmp(url, "http://", 7) == 0;
+  if (!plain && strncmp(url, "https://", 8) != 0) {
+    cli_say("the base URL must begin with https:// (or http:// for this machine), not \"%s\"", url);
+    return CLI_USAGE;
+  }
+  if (!plain || is_loopback(url) || args->allow_http) return CLI_OK;
+  cli_say("%s is plain http, which anybody on the way can read: use https, or add --allow-http",
+          url);
+  return CLI_USAGE;
 }
 
 int cli_place_open(const cli_args *args, const cli_target *target, cli_place *place) {
@@ -127,12 +145,13 @@ int cli_place_open(const cli_args *args, const cli_target *target, cli_place *pl
   if (answer) return answer;
   const sheaf_provider *provider = place->endpoint.provider;
   if (target->base_url != NULL && place->sim == NULL) {
-    if (strstr(target->base_url, "://") == NULL) {
-      cli_say("--base-url must begin with https:// (or http:// for this machine), not \"%s\"",
-              target->base_url);
-      return CLI_USAGE;
-    }
+    if (strlen(target->base_url) >= sizeof place->base_url)
+      return cli_say("--base-url is longer than 1,000 bytes"), CLI_USAGE;
     snprintf(place->base_url, sizeof place->base_url, "%s", target->base_url);
+  }
+  if (place->base_url[0] && place->sim == NULL) {
+    answer = check_base_url(args, place->base_url);
+    if (answer) return answer;
   }
   place->endpoint.base_url =
       sheaf_slice_of(place->base_url[0] ? place->base_url : provider->base_url);

@@ -140,6 +140,7 @@ int32_t sheaf_files_open(const sheaf_files_options *options, sheaf_files **made,
   int32_t status = open_all(files, options);
   if (status != SHEAF_OK) {
     if (message_bytes > 0) snprintf(message, message_bytes, "%s", files->said.text);
+    sheaf__output_forsake(files);
     sheaf_files_close(files);
     return status;
   }
@@ -249,6 +250,7 @@ void sheaf_files_report_get(const sheaf_files *files, sheaf_files_report *report
   *report = (sheaf_files_report){.rows = files->row_count,
                                  .rows_total = total,
                                  .rows_done_before = files->done_before,
+                                 .rows_failed_before = files->failed_before,
                                  .rows_unknown = files->unknown,
                                  .bad_lines = files->bad_lines,
                                  .lines_written = files->lines_written,

@@ -262,6 +262,7 @@ typedef struct sheaf__output {
   bool sync_failed;
   bool unsynced;
   bool existed; /* the file was there before */
+  bool made;    /* by this opening, and locked */
   int error;
   uint64_t bytes; /* in the file, whole lines */
   uint64_t lines; /* in the file and pending */
@@ -325,6 +326,7 @@ struct sheaf_files {
   uint64_t earlier_lines;
   uint64_t torn_bytes;
   uint64_t done_before;
+  uint64_t failed_before; /* of those */
   uint64_t unknown;
 
   sheaf__line_map places;
@@ -350,6 +352,8 @@ int32_t sheaf__output_open(sheaf_files *files);
 /* Writes pending out. */
 int32_t sheaf__output_flush(sheaf_files *files);
 int32_t sheaf__output_sync(sheaf_files *files);
+/* An opening that failed leaves no empty file behind. */
+void sheaf__output_forsake(sheaf_files *files);
 void sheaf__output_deinit(sheaf__output *output);
 /* All of it, however often the kernel takes less; *done tells how far it came. False: errno tells. offset SHEAF_NEVER: write(). */
 bool sheaf__write_all(int fd, const char *data, size_t bytes, uint64_t offset, size_t *done);

@@ -70,6 +70,7 @@ static int32_t fill(sheaf__input *input) {
 
 /* Hands out length bytes from begin, which take up used bytes of the input. */
 static int32_t hand_out(sheaf__input *input, size_t length, size_t used, sheaf__text_line *line) {
+  if (length > SHEAF_LINE_BYTES_MAX) return SHEAF_E_TOO_LONG; /* not counted: it ends the input */
   const char *text = input->data + input->begin;
   *line = (sheaf__text_line){.text = {text, length},
                              .number = input->line + 1,
@@ -84,7 +85,7 @@ static int32_t hand_out(sheaf__input *input, size_t length, size_t used, sheaf__
   input->begin += used;
   input->offset += used;
   input->searched = 0;
-  return length > SHEAF_LINE_BYTES_MAX ? SHEAF_E_TOO_LONG : SHEAF_OK;
+  return SHEAF_OK;
 }
 
 int32_t sheaf__input_line(sheaf__input *input, sheaf__text_line *line) {

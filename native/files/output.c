@@ -164,7 +164,12 @@ int32_t sheaf__output_open(sheaf_files *files) {
       fresh = false;
     }
   }
+  output->made = status == SHEAF_OK && !output->existed;
   return status;
+}
+
+void sheaf__output_forsake(sheaf_files *files) {
+  if (files->output.made && files->output.bytes == 0) unlink(files->output_path);
 }
 
 void sheaf__output_deinit(sheaf__output *output) {

@@ -103,6 +103,8 @@ static int32_t admit(void *ctx, uint64_t index, const sheaf_request *request,
       status = keep_place(files, index, offset);
       if (status != SHEAF_OK) return status;
       files->done_before++;
+      if (sheaf_resume_find(files->resume, id, fingerprint, true, &offset) != SHEAF_E_END)
+        files->failed_before++;
       return SHEAF_E_END;
     } else if (again &&
                sheaf_resume_find(files->resume, id, fingerprint, false, &offset) == SHEAF_E_END) {

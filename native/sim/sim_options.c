@@ -180,7 +180,7 @@ static const option known[] = {
     {"concurrency", "N", "requests under way at once; 0: no limit", set_concurrency},
     {"retry-after", "MS", "the hint that a drawn 429 carries; 0: none", set_retry_after},
     {"fault", "KIND:SHARE[,KIND:SHARE...]",
-     "share of requests, 0.05 or 5%, that meets 429, 500, 529, reset, stall, truncate, quota, cut",
+     "429, 500, 529, reset, stall, truncate, quota or cut; 0.05 or 5%",
      set_fault},
     {"answer", "echo | lorem[:WORDS[:SIGMA]]", "echo the last user text, or words", set_answer},
     {"dimensions", "N", "of embeddings, 1 to 4096", set_dimensions},

@@ -57,8 +57,8 @@ enum { CLOSED, OPEN, HALF_OPEN };
 
 static void check_breaker(sim_world *w, sim_seat *s, const sim_exchange *x) {
   if (s->lost_until_ns) {
-    if (w->engine_ns >= s->lost_until_ns) return; /* by now it may be either: nothing to hold it to */
-    s->lost_until_ns = 0;                         /* it was not lost: that would still be open */
+    if (w->engine_ns >= s->lost_until_ns) return; /* may be either: nothing to hold it to */
+    s->lost_until_ns = 0;                         /* not lost: it would still be open */
   }
   if (s->state == CLOSED) return;
   if (s->state == HALF_OPEN && s->probing) {

@@ -119,7 +119,7 @@ typedef struct sim_pool {
 typedef struct sim_seat {
   uint32_t ring, ring_count, in_a_row, state, successes;
   uint64_t open_until_ns, probe_exchange, probe_until_ns;
-  uint64_t lost_until_ns; /* a probe ended behind its lease: if it was lost, open at least until then; 0: no such */
+  uint64_t lost_until_ns; /* a probe ended behind its lease: if lost, open until then; 0: none */
   bool probing;
 } sim_seat;
 

@@ -91,8 +91,10 @@ typedef struct sheaf_engine_options {
   uint64_t resend_unknown;  /* SHEAF_RESEND_* */
   uint64_t on_breaker;      /* SHEAF_ON_BREAKER_* */
 
-  /* SHEAF_NEVER: none. Nothing starts whose bound, its input and max_tokens at the listed price, might pass it. A task
-   * (SHEAF_REQUEST_TASK) states no input: what it cost counts once it has ended, and may pass the cap. */
+  /* SHEAF_NEVER: none. Nothing starts that would pass the cap, on top of what is spent, out or
+   * unknown, by its price: input as estimated from its bytes, and max_tokens (without: the mean of
+   * replies so far). A task (SHEAF_REQUEST_TASK) has no bytes, so its input counts only when it is
+   * reported: tasks can pass the cap. */
   uint64_t budget_usd_nano;
   uint64_t queue_capacity;   /* rows admitted and not finished, in flight apart */
   uint64_t reply_bytes_max;  /* after decompression */

@@ -73,6 +73,7 @@ typedef struct sheaf_files_report {
   uint64_t rows_total; /* known once the input ended, or estimated from bytes; SHEAF_NEVER: not
                           known (standard input) */
   uint64_t rows_done_before;
+  uint64_t rows_failed_before; /* of those done before; with retry_failed they are not among them */
   uint64_t rows_unknown; /* in flight when an earlier run died */
   uint64_t bad_lines;
   uint64_t lines_written;
