@@ -36,6 +36,8 @@ enum {
 };
 SHEAF_API const char *sheaf_limited_by_name(uint32_t limited_by);
 
+#define SHEAF_SERIES_MAX 64
+
 typedef struct sheaf_stats {
   uint32_t struct_bytes;
   uint32_t limited_by; /* SHEAF_LIMITED_BY_* */
@@ -75,6 +77,12 @@ typedef struct sheaf_stats {
   uint64_t rate_milli;           /* completions a second, EMA over 10 s, in 1/1000 */
   uint64_t paused_until_ns;      /* SHEAF_NEVER: not paused */
   uint64_t latency_sum_ns;       /* of successes: what one at a time would have taken */
+  /* Concurrency over time: the mean in flight of each of the last `series_count` spans of
+   * series_span_ns, in 1/1000, oldest first. When full, neighbours are joined and the span doubles. */
+  uint32_t series_milli[SHEAF_SERIES_MAX];
+  uint32_t series_count;
+  uint32_t reserved;
+  uint64_t series_span_ns;
   sheaf_quantiles queue;
   sheaf_quantiles ttft;
   sheaf_quantiles latency;

@@ -364,6 +364,7 @@ struct sheaf_engine {
   sheaf__histogram queue_times, ttft, latency;
   uint64_t area_milli_ns; /* in flight x time, for the mean */
   uint64_t area_since_ns;
+  uint64_t series_area; /* of the span that is not over: in flight x us */
   uint32_t rate_slots[10];
   uint64_t rate_second;
 };

@@ -131,6 +131,16 @@ int32_t sheaf_stats_json(const sheaf_stats *s, sheaf_buf *out) {
   quantiles(out, "queue_ms", &s->queue);
   quantiles(out, "ttft_ms", &s->ttft);
   quantiles(out, "latency_ms", &s->latency);
+  key(out, "concurrency_over_time");
+  sheaf_buf_append_text(out, "{");
+  scaled(out, "span_ms", s->series_span_ns / 1000, 1000);
+  key(out, "mean");
+  sheaf_buf_append_text(out, "[");
+  for (uint32_t i = 0; i < s->series_count; i++) {
+    if (i) sheaf_buf_append_text(out, ",");
+    decimal(out, s->series_milli[i], 1000);
+  }
+  sheaf_buf_append_text(out, "]}");
   key(out, "limited_by");
   sheaf_buf_append_string(out, sheaf_slice_of(sheaf_limited_by_name(s->limited_by)));
   sheaf_buf_append_text(out, "}");

@@ -1,6 +1,32 @@
 /* tally.c: statistics and money, as they happen; integers only. */
 #include "engine/engine_int.h"
 
+#define SERIES_SPAN_NS (100 * SHEAF__MS) /* to begin with: 6.4 s are told in tenths */
+
+static void series_join(sheaf_stats *s) {
+  for (uint32_t i = 0; i < SHEAF_SERIES_MAX / 2; i++)
+    s->series_milli[i] = s->series_milli[2 * i] / 2 + s->series_milli[2 * i + 1] / 2;
+  s->series_count = SHEAF_SERIES_MAX / 2;
+  s->series_span_ns *= 2;
+}
+
+/* What was in flight since the last step counts for the spans that have passed since. */
+static void series_add(sheaf_engine *engine, uint64_t from_ns, uint64_t to_ns) {
+  sheaf_stats *s = &engine->stats;
+  if (s->series_span_ns == 0) s->series_span_ns = SERIES_SPAN_NS;
+  while (from_ns < to_ns) {
+    if (s->series_count == SHEAF_SERIES_MAX) series_join(s);
+    uint64_t span_end = s->started_ns + (s->series_count + 1) * s->series_span_ns;
+    uint64_t end = sheaf__min_u64(to_ns, span_end);
+    engine->series_area += (end - from_ns) / 1000 * engine->calls_out;
+    from_ns = end;
+    if (end < span_end) return;
+    uint64_t mean = engine->series_area * 1000 / (s->series_span_ns / 1000);
+    s->series_milli[s->series_count++] = (uint32_t)sheaf__min_u64(mean, UINT32_MAX);
+    engine->series_area = 0;
+  }
+}
+
 /* Time passes: the area under "in flight", for its mean; the second of the rate. */
 void sheaf__tally_time(sheaf_engine *engine) {
   sheaf_stats *s = &engine->stats;
@@ -8,6 +34,7 @@ void sheaf__tally_time(sheaf_engine *engine) {
   uint64_t passed = now - engine->area_since_ns;
   engine->area_milli_ns =
       sheaf__add_sat(engine->area_milli_ns, sheaf__mul_sat(passed / 1000, engine->calls_out));
+  series_add(engine, engine->area_since_ns, now);
   engine->area_since_ns = now;
   s->now_ns = now;
   uint64_t second = now / SHEAF__SECOND;
