@@ -98,6 +98,16 @@ foreach(source IN LISTS sources)
   endif()
 endforeach()
 
+# The command as its users meet it, driven from outside.
+find_program(SHEAF_PYTHON python3)
+if(SHEAF_PYTHON AND TARGET sheaf_cli)
+  file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/integration/test_*.py")
+  foreach(source IN LISTS sources)
+    get_filename_component(name ${source} NAME_WE)
+    sheaf_test(${name} integration 300 ${SHEAF_PYTHON} ${source} $<TARGET_FILE:sheaf_cli>)
+  endforeach()
+endif()
+
 # ---- fuzz: the targets, under libFuzzer or replayed ----
 file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/fuzz/fuzz_*.c")
 foreach(source IN LISTS sources)

@@ -58,7 +58,7 @@ static const arg_row rows[] = {
     {"runs", KIND_NUMBER, FOR_BENCH, AT(runs), 1, 100},
     {"input", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(input), 0, 0},
     {"target", KIND_TARGET, FOR_BENCH, 0, 0, 0},
-    {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH, AT(params), 0, 0},
+    {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH, AT(temperature), 0, 0},
     {"connect_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(connect_timeout_ms), 1, 600000},
     {"first_byte_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(first_byte_timeout_ms), 0,
      86400000},
@@ -102,15 +102,24 @@ static int bad_value(const char *name, const char *value, const char *remedy) {
   return CLI_USAGE;
 }
 
-static int add_temperature(cli_args *args, const char *value) {
+static int set_temperature(cli_args *args, const char *value) {
   int64_t nano;
   if (sheaf_json_nano(sheaf_slice_of(value), &nano))
     return bad_value("temperature", value, "give a number, as 0.2");
-  size_t bytes = strlen(value) + 32 + (args->params ? strlen(args->params) : 0);
-  char *text = malloc(bytes);
+  snprintf(args->temperature, sizeof args->temperature, "%s", value);
+  return CLI_OK;
+}
+
+/* --params and --temperature may come in either order; together they are one list of members. */
+static int join_temperature(cli_args *args) {
+  if (args->temperature[0] == 0) return CLI_OK;
+  const char *params = args->params ? args->params : "";
+  size_t bytes = strlen(params);
+  if (bytes > 1 && params[0] == '{' && params[bytes - 1] == '}') params++, bytes -= 2;
+  char *text = malloc(bytes + sizeof args->temperature + 32); /* lives as long as the process */
   if (text == NULL) return CLI_HOST;
-  snprintf(text, bytes, "%s%s\"temperature\":%s", args->params ? args->params : "",
-           args->params ? "," : "", value);
+  snprintf(text, bytes + sizeof args->temperature + 32, "%.*s%s\"temperature\":%s", (int)bytes,
+           params, bytes ? "," : "", args->temperature);
   args->params = text;
   return CLI_OK;
 }
@@ -138,7 +147,7 @@ static int row_set(cli_args *args, const arg_row *row, const char *value, bool o
         return bad_value("order", value, "give input or completion");
       args->order = value[0] == 'i' ? SHEAF_ORDER_INPUT : SHEAF_ORDER_COMPLETION;
       return CLI_OK;
-    case KIND_TEMPERATURE: return add_temperature(args, value);
+    case KIND_TEMPERATURE: return set_temperature(args, value);
     default:
       if (args->target_count == 32) return bad_value("target", value, "at most 32 targets");
       args->targets[args->target_count++] = value;
@@ -235,14 +244,18 @@ static int config_member(cli_args *args, const char *path, uint32_t command, she
     cli_say("%s: \"%s\" must be a string, a number or true/false", path, name);
     return CLI_USAGE;
   }
-  char *text = plain_value(value);
-  if (text == NULL) return CLI_HOST;
   if (!takes_value(row)) {
     if (kind != SHEAF_JSON_BOOL)
       return cli_say("%s: \"%s\" must be true or false", path, name), CLI_USAGE;
     return row_set(args, row, NULL, sheaf_json_true(value));
   }
-  return row ? row_set(args, row, text, true) : foreign_set(args, canon, text);
+  char *text = plain_value(value);
+  if (text == NULL) return CLI_HOST;
+  int answer = row ? row_set(args, row, text, true) : foreign_set(args, canon, text);
+  bool kept = row ? row->kind == KIND_TEXT || row->kind == KIND_TARGET
+                  : canon.bytes > 4 && memcmp(canon.data, "sim_", 4) == 0;
+  if (!kept) free(text);
+  return answer;
 }
 
 static int config_read(cli_args *args, const char *path, uint32_t command) {
@@ -345,5 +358,5 @@ int cli_args_read(int argc, char **argv, const char *command_name, cli_args *arg
       args->input = argv[i];
     }
   }
-  return CLI_OK;
+  return join_temperature(args);
 }

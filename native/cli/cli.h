@@ -34,6 +34,7 @@ typedef struct cli_args {
   const char *input, *output;
   cli_target target;
   const char *system, *template_text, *url, *params;
+  char temperature[64];
   const char *summary, *metrics, *prices, *api_key_file, *key_header, *query;
   const char *proxy, *ca_file;
   const char *format;

@@ -219,7 +219,7 @@ static int open_transport(run_state *run) {
   return CLI_OK;
 }
 
-/* --params with or without its braces, and --temperature behind it. */
+/* --params with or without its braces. */
 static int open_params(run_state *run) {
   sheaf_engine_options *engine = &run->args.engine;
   sheaf_slice params = sheaf_slice_of(run->args.params);

@@ -55,6 +55,13 @@ class Done:
 class Room:
     """A test's directory, and what it starts there."""
 
+    @staticmethod
+    def closed_port():
+        """A port that nobody listens on: one that was just given back."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            return taken.getsockname()[1]
+
     def __init__(self):
         self.path = tempfile.mkdtemp(prefix="sheaf-cli-")
         self.started = []
@@ -474,6 +481,21 @@ def the_simulator_inside_needs_no_key_and_no_network(room):
     same(len(room.lines("out.jsonl")), 20)
 
 
+def params_and_temperature_reach_every_request_in_either_order(room):
+    server = room.server(lambda head, body, n: http(200, chat("ok")))
+    room.write("in.jsonl", '"x"\n{"prompt":"y","temperature":1}\n')
+    params, temperature = ("--params", '{"top_p":0.9,"stop":["a"]}'), ("--temperature", "0.25")
+    for n, args in enumerate((params + temperature, temperature + params, params, temperature)):
+        server.seen.clear()
+        room.run("in.jsonl", "-o", "out%d" % n, "--concurrency", "1", "--base-url", server.url + "/v1",
+                 "--model", "m", *args, code=0)
+        bodies = sorted((json.loads(body) for _, body in server.seen),
+                        key=lambda body: body["messages"][0]["content"])
+        same([body.get("top_p") for body in bodies], [0.9 if "--params" in args else None] * 2, args)
+        same([body.get("temperature") for body in bodies],
+             [0.25 if "--temperature" in args else None, 1], args)
+
+
 # ---- results ----
 
 
@@ -512,18 +534,20 @@ def some_failures_make_exit_code_4_and_a_line_for_each(room):
 
 def an_unreachable_host_ends_with_code_5_by_itself(room):
     """Slow by design: three openings of the breaker, about half a minute."""
+    port = room.closed_port()
     room.rows("in.jsonl", 50)
-    done = room.run("in.jsonl", "-o", "out.jsonl", "--base-url", "http://127.0.0.1:1/v1", "--model", "m",
+    done = room.run("in.jsonl", "-o", "out.jsonl", "--base-url", "http://127.0.0.1:%d/v1" % port, "--model", "m",
                     code=5, limit=60)
-    check("127.0.0.1:1" in done.err and "cannot be reached" in done.err, done.err)
+    check("127.0.0.1:%d" % port in done.err and "cannot be reached" in done.err, done.err)
     check("the same command again" in done.err, done.err)
 
 
 def an_unreachable_host_fails_every_row_when_the_breaker_does_not_wait(room):
+    port = room.closed_port()
     room.rows("in.jsonl", 10)
-    done = room.run("in.jsonl", "-o", "out.jsonl", "--base-url", "http://127.0.0.1:1/v1", "--model", "m",
+    done = room.run("in.jsonl", "-o", "out.jsonl", "--base-url", "http://127.0.0.1:%d/v1" % port, "--model", "m",
                     "--max-retries", "0", "--on-breaker", "fail", code=5)
-    check("127.0.0.1:1" in done.err and "cannot be reached" in done.err, done.err)
+    check("127.0.0.1:%d" % port in done.err and "cannot be reached" in done.err, done.err)
     check("the same command again" in done.err, done.err)
     room.lines("out.jsonl")
 
