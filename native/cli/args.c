@@ -200,6 +200,25 @@ static bool known_elsewhere(sheaf_slice name) {
 
 /* ---- The config file ---- */
 
+/* Options point into these texts, which live as long as the process. The command line may take an option
+ * away from one of them: the chain still knows it. */
+typedef struct kept_text {
+  struct kept_text *next;
+  char *text;
+} kept_text;
+static kept_text *kept_texts;
+
+static char *keep_text(char *text) {
+  kept_text *kept = text ? malloc(sizeof *kept) : NULL;
+  if (kept == NULL) {
+    free(text);
+    return NULL;
+  }
+  *kept = (kept_text){kept_texts, text};
+  kept_texts = kept;
+  return text;
+}
+
 static char *plain_value(sheaf_slice value) {
   sheaf_buf buf;
   sheaf_buf_init(&buf, &cli_allocator, 1 << 20);
@@ -208,7 +227,9 @@ static char *plain_value(sheaf_slice value) {
   else
     sheaf_buf_append_slice(&buf, value);
   sheaf_buf_append(&buf, "", 1);
-  return buf.status ? NULL : buf.data; /* lives as long as the process */
+  if (buf.status == SHEAF_OK) return keep_text(buf.data);
+  sheaf_buf_deinit(&buf);
+  return NULL;
 }
 
 static bool is_key(const char *name) {
@@ -251,11 +272,7 @@ static int config_member(cli_args *args, const char *path, uint32_t command, she
   }
   char *text = plain_value(value);
   if (text == NULL) return CLI_HOST;
-  int answer = row ? row_set(args, row, text, true) : foreign_set(args, canon, text);
-  bool kept = row ? row->kind == KIND_TEXT || row->kind == KIND_TARGET
-                  : canon.bytes > 4 && memcmp(canon.data, "sim_", 4) == 0;
-  if (!kept) free(text);
-  return answer;
+  return row ? row_set(args, row, text, true) : foreign_set(args, canon, text);
 }
 
 static int config_read(cli_args *args, const char *path, uint32_t command) {
