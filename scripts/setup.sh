@@ -56,7 +56,7 @@ sheaf_jobs() {
   echo "$jobs"
 }
 
-# sheaf_build PRESET [CMAKE ARGUMENT]...: configures and builds.
+# sheaf_build PRESET [CMAKE ARGUMENT]...: configures and builds; $sheaf_target alone where that is set.
 sheaf_build() {
   preset=$1
   shift
@@ -67,5 +67,6 @@ sheaf_build() {
     return 1
   }
   rm -f "${TMPDIR:-/tmp}/sheaf-cmake.$$"
-  cmake --build --preset "$preset" --parallel "$(sheaf_jobs)"
+  # shellcheck disable=SC2086
+  cmake --build --preset "$preset" --parallel "$(sheaf_jobs)" ${sheaf_target:+--target $sheaf_target}
 }

@@ -70,26 +70,13 @@ static int parse_targets(bench_state *bench) {
 
 /* ---- Clients ---- */
 
-static sheaf_curl_options transport_options(const cli_args *args) {
-  sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
-  options.connect_timeout_ms = args->connect_timeout_ms;
-  options.first_byte_timeout_ms = args->first_byte_timeout_ms;
-  options.idle_timeout_ms = args->idle_timeout_ms;
-  options.shards = (uint32_t)args->shards;
-  options.http2 = (uint32_t)args->http2;
-  options.proxy = args->proxy;
-  options.ca_file = args->ca_file;
-  options.allow_http = args->allow_http;
-  return options;
-}
-
 static int open_client(const cli_args *args, bench_target *target) {
   const cli_target where = {.provider = target->provider,
                             .base_url = target->base_url[0] ? target->base_url : NULL,
                             .model = target->model};
   int answer = cli_place_open(args, &where, &target->place);
   if (answer) return answer;
-  const sheaf_curl_options transport = transport_options(args);
+  const sheaf_curl_options transport = cli_transport_options(args);
   sheaf_client_options options = SHEAF_CLIENT_OPTIONS_INIT;
   options.endpoints = &target->place.endpoint;
   options.endpoint_count = 1;

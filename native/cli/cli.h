@@ -73,6 +73,8 @@ typedef struct cli_place {
 int cli_place_open(const cli_args *args, const cli_target *target, cli_place *place);
 void cli_place_wipe(cli_place *place);
 void cli_place_close(cli_place *place);
+/* The connection options of the arguments, over the defaults. */
+sheaf_curl_options cli_transport_options(const cli_args *args);
 
 /* failure.c: what a failed result may show. */
 typedef struct cli_failures {

@@ -190,15 +190,7 @@ static void raise_descriptors(uint64_t wanted) {
 
 static int open_transport(run_state *run) {
   const cli_args *args = &run->args;
-  sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
-  options.connect_timeout_ms = args->connect_timeout_ms;
-  options.first_byte_timeout_ms = args->first_byte_timeout_ms;
-  options.idle_timeout_ms = args->idle_timeout_ms;
-  options.shards = (uint32_t)args->shards;
-  options.http2 = (uint32_t)args->http2;
-  options.proxy = args->proxy;
-  options.ca_file = args->ca_file;
-  options.allow_http = args->allow_http;
+  sheaf_curl_options options = cli_transport_options(args);
   options.max_connections =
       args->engine.concurrency ? args->engine.concurrency : args->engine.max_concurrency;
   raise_descriptors(options.max_connections * 2 +

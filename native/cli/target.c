@@ -181,3 +181,16 @@ void cli_place_close(cli_place *place) {
   place->sim = NULL;
   cli_place_wipe(place);
 }
+
+sheaf_curl_options cli_transport_options(const cli_args *args) {
+  sheaf_curl_options options = SHEAF_CURL_OPTIONS_INIT;
+  options.connect_timeout_ms = args->connect_timeout_ms;
+  options.first_byte_timeout_ms = args->first_byte_timeout_ms;
+  options.idle_timeout_ms = args->idle_timeout_ms;
+  options.shards = (uint32_t)args->shards;
+  options.http2 = (uint32_t)args->http2;
+  options.proxy = args->proxy;
+  options.ca_file = args->ca_file;
+  options.allow_http = args->allow_http;
+  return options;
+}
