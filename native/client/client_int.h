@@ -93,6 +93,8 @@ typedef struct sheaf__live_chunk {
 /* A result that is its own. */
 typedef struct sheaf__owned {
   struct sheaf__owned *next;
+  char *text; /* where all slices of the result point into */
+  size_t text_bytes;
   sheaf_result result;
 } sheaf__owned;
 

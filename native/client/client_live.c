@@ -57,7 +57,8 @@ static int32_t deliver(sheaf_client *client, const sheaf__live *live, const shea
   sheaf_result shown = *result;
   shown.user = live->request_user;
   shown.index = live->list ? live->position : live->id;
-  if (live->list == NULL && live->fn != NULL) {
+  bool calls_back = live->list == NULL && live->fn != NULL;
+  if (calls_back && shown.ok) {
     live->fn(live->user, &shown);
     return SHEAF_OK;
   }
@@ -65,6 +66,13 @@ static int32_t deliver(sheaf_client *client, const sheaf__live *live, const shea
   if (owned == NULL) {
     client->starved = true;
     return SHEAF_E_NOMEM;
+  }
+  /* Servers have repeated the key in their refusals. */
+  if (!shown.ok) sheaf_curl_redact(client->curl, owned->text, owned->text_bytes);
+  if (calls_back) {
+    live->fn(live->user, &owned->result);
+    sheaf_result_free(&owned->result);
+    return SHEAF_OK;
   }
   if (live->list != NULL)
     sheaf__list_put(live->list, live->position, &owned->result);

@@ -46,6 +46,7 @@ sheaf__owned *sheaf__result_copy(const sheaf_result *result) {
   if (history_bytes > 0) memcpy(history, copy.history, history_bytes);
   copy.history = copy.history_count ? history : NULL;
   char *to = (char *)history + history_bytes;
+  owned->text = to;
   const char *body = copy.body.data;
   for (size_t i = 0; i < SLICES; i++) move_slice(slices[i], &to);
   if (json_in_body)
@@ -55,6 +56,7 @@ sheaf__owned *sheaf__result_copy(const sheaf_result *result) {
   else
     move_slice(&copy.text_json, &to);
   owned->next = NULL;
+  owned->text_bytes = (size_t)(to - owned->text);
   owned->result = copy;
   return owned;
 }

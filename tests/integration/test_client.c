@@ -794,6 +794,49 @@ static void the_key_comes_from_the_environment_and_is_trimmed(void **state) {
   assert_null(strstr(line, "sk-wrong"));
 }
 
+static const test_step repeats_the_key[] = {
+    {.kind = TEST_READ},
+    {.kind = TEST_SEND,
+     .data =
+         "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 59\r\n\r\n"
+         "{\"error\":{\"message\":\"who is sk-repeated-0001?\",\"code\":\"x\"}}"},
+    {.kind = TEST_AGAIN}};
+
+static void keep_message(void *user, const sheaf_result *result) {
+  snprintf(user, 256, "%.*s", (int)result->error_message.bytes, result->error_message.data);
+}
+
+static void a_key_that_the_server_repeats_is_not_shown(void **state) {
+  (void)state;
+  const test_step *scripts[] = {repeats_the_key};
+  test_server *server = test_server_new(scripts, 1);
+  sheaf_client_options given = SHEAF_CLIENT_OPTIONS_INIT;
+  given.base_url = test_server_url(server, "/v1");
+  given.model = "m";
+  given.api_key = "sk-repeated-0001";
+  assert_int_equal(sheaf_client_new(&given, &client), SHEAF_OK);
+  const char *one[] = {"hello"};
+  sheaf_batch *batch = NULL;
+  assert_int_equal(sheaf_client_batch_prompts(client, one, 1, &batch), SHEAF_E_ALL_FAILED);
+  const sheaf_result *result = sheaf_batch_at(batch, 0);
+  assert_non_null(strstr(result->error_message.data, "who is ****"));
+  assert_null(strstr(result->body.data, "repeated"));
+  sheaf_batch_free(batch);
+  static char message[256];
+  sheaf_request request = SHEAF_REQUEST_INIT;
+  request.prompt = SHEAF_LITERAL("hello");
+  uint64_t id;
+  assert_int_equal(sheaf_client_submit(client, &request, keep_message, message, &id), SHEAF_OK);
+  sheaf_client_batch_prompts(client, one, 1, &batch); /* behind it in the queue: both are over then */
+  sheaf_batch_free(batch);
+  sheaf_client_free(client);
+  client = NULL;
+  assert_non_null(strstr(message, "who is ****"));
+  assert_null(strstr(message, "repeated"));
+  assert_true(test_server_saw(server, "Bearer sk-repeated-0001"));
+  test_server_free(server);
+}
+
 static void ollama_is_found_by_its_variable(void **state) {
   (void)state;
   start_sim(NULL);
@@ -870,6 +913,7 @@ int main(void) {
       CASE(free_of_an_idle_client_returns),
       CASE(a_missing_key_is_told_at_once),
       CASE(the_key_comes_from_the_environment_and_is_trimmed),
+      CASE(a_key_that_the_server_repeats_is_not_shown),
       CASE(ollama_is_found_by_its_variable),
       CASE(endpoints_take_their_credentials_later),
       CASE(the_status_line_is_terminated_and_fits),
