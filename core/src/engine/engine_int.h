@@ -92,7 +92,6 @@ enum { /* flags of a row */
        SHEAF__ROW_CANCEL = 16,         /* cancelled while flying */
        SHEAF__ROW_UNSENT = 32,         /* ends as attempted:false */
        SHEAF__ROW_UNKNOWN_BEFORE = 64, /* an earlier run left it unknown */
-       SHEAF__ROW_FREE_COST = 128      /* nothing it did cost a price we know */
 };
 
 /* What failed attempts left behind. */
@@ -117,7 +116,6 @@ struct sheaf__call {
   uint64_t token_ns; /* first streamed token */
   uint64_t ended_ns;
   int64_t reserved_usd_nano;
-  uint64_t body_estimate_bytes;
   sheaf_buf headers;
   sheaf_buf body;
   sheaf_buf scratch;
@@ -311,7 +309,6 @@ struct sheaf_engine {
   sheaf_buf text;         /* of the shown result, where it had escapes */
   sheaf_buf path_buf;
   sheaf_buf params_buf;
-  char id_text[32]; /* "row-N" of refusals */
 
   uint64_t next_index;
   uint64_t next_start_all_ns; /* spacing is per pool; this is the earliest time launch should look
@@ -343,7 +340,7 @@ struct sheaf_engine {
   sheaf_sink sink;
   sheaf_host host;
   sheaf_hooks hooks;
-  bool opened, has_source, has_store, source_ended, event_pending, scan_started;
+  bool opened, has_source, has_store, event_pending, scan_started;
   int32_t failure;    /* what run_once owes its caller */
   int32_t stopped_by; /* the door's answer that ended the run */
   sheaf_event pending_event;
@@ -398,6 +395,7 @@ void sheaf__ring_deinit(sheaf__ring *ring, const sheaf_allocator *allocator);
 /* Grows *items to hold one more of item_bytes, at most max. */
 int32_t sheaf__grow(const sheaf_allocator *allocator, void *items_ptr, uint32_t *capacity,
                     uint32_t count, size_t item_bytes, uint32_t max);
+void sheaf__sort_u64(uint64_t *numbers, uint32_t count); /* rising */
 
 /* places.c: endpoints, routes, pools, seats, paths */
 int32_t sheaf__places_init(sheaf_engine *engine);

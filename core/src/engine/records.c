@@ -3,19 +3,8 @@
  * resume does not call them unknown. */
 #include "engine/engine_int.h"
 
-/* Indexes of one step, nearly sorted: they left the queue in order. */
-static void sort_indexes(uint64_t *indexes, uint32_t count) {
-  for (uint32_t gap = count / 2; gap > 0; gap /= 2)
-    for (uint32_t i = gap; i < count; i++) {
-      uint64_t value = indexes[i];
-      uint32_t k = i;
-      for (; k >= gap && indexes[k - gap] > value; k -= gap) indexes[k] = indexes[k - gap];
-      indexes[k] = value;
-    }
-}
-
 int32_t sheaf__records_cover(sheaf_engine *engine) {
-  sort_indexes(engine->fresh, engine->fresh_count);
+  sheaf__sort_u64(engine->fresh, engine->fresh_count);
   uint32_t first_record = engine->record_count;
   int64_t bound = engine->reserved_usd_nano;
   for (uint32_t i = 0; i < engine->fresh_count;) {

@@ -62,3 +62,14 @@ int32_t sheaf__grow(const sheaf_allocator *allocator, void *items_ptr, uint32_t 
   *capacity = wanted;
   return SHEAF_OK;
 }
+
+/* Shell's sort: what is sorted here comes in nearly in order. */
+void sheaf__sort_u64(uint64_t *numbers, uint32_t count) {
+  for (uint32_t gap = count / 2; gap > 0; gap /= 2)
+    for (uint32_t i = gap; i < count; i++) {
+      uint64_t number = numbers[i];
+      uint32_t k = i;
+      for (; k >= gap && numbers[k - gap] > number; k -= gap) numbers[k] = numbers[k - gap];
+      numbers[k] = number;
+    }
+}

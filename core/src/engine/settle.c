@@ -530,19 +530,9 @@ void sheaf__stopped_routes(sheaf_engine *engine) {
 
 /* ---- The step's first half ---- */
 
-static void sort_recorded(uint64_t *ids, uint32_t count) {
-  for (uint32_t gap = count / 2; gap > 0; gap /= 2)
-    for (uint32_t i = gap; i < count; i++) {
-      uint64_t id = ids[i];
-      uint32_t k = i;
-      for (; k >= gap && ids[k - gap] > id; k -= gap) ids[k] = ids[k - gap];
-      ids[k] = id;
-    }
-}
-
 int32_t sheaf__settle(sheaf_engine *engine) {
   uint32_t count = engine->recorded_count, kept = 0;
-  if (count > 1) sort_recorded(engine->recorded, count);
+  if (count > 1) sheaf__sort_u64(engine->recorded, count);
   for (uint32_t i = 0; i < count; i++) {
     sheaf__call *call = sheaf__call_find(engine, engine->recorded[i]);
     if (call == NULL || !call->recorded) continue;
