@@ -42,6 +42,10 @@ foreach(folder unit conformance)
   endforeach()
 endforeach()
 
+# The WebAssembly shell's calls, as C.
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.c")
+target_sources(test_wasm PRIVATE ${sources})
+
 # ---- sim: a file with a main is a program, the others are parts that all of them share ----
 file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/sim/*.c")
 set(programs "")
@@ -60,6 +64,9 @@ foreach(source IN LISTS programs)
   target_sources(${name} PRIVATE ${parts})
   if(name MATCHES "^(test|sim)_")
     sheaf_test(${name} sim 300 ${name})
+    if(name STREQUAL "sim_live")
+      sheaf_test(sim_traces sim 60 ${name} --traces "${sheaf_tests}/sim/traces.txt")
+    endif()
   elseif(name STREQUAL "scenarios") # A change of scheduling shows in its table.
     sheaf_test(${name} sim 120 ${name} check "${sheaf_tests}/sim/scenarios.csv")
   endif()
@@ -78,7 +85,7 @@ endif()
 file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/integration/test_*.c")
 foreach(source IN LISTS sources)
   get_filename_component(name ${source} NAME_WE)
-  if(NOT TARGET sheaf_sim AND name MATCHES "^test_(sim|sim_faults|client|readme_client)$")
+  if(NOT TARGET sheaf_sim AND name MATCHES "^test_(sim(_.*)?|client|readme_client)$")
     continue() # They talk to the simulator, which this build leaves out.
   endif()
   sheaf_program(${name} ${source} $<TARGET_NAME_IF_EXISTS:sheaf_test_support>

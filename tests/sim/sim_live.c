@@ -1,6 +1,8 @@
 /* sim_live.c: seeds of the live simulator.
  *
  *   sim_live [--seed FIRST] [--seeds COUNT]     COUNT seeds from FIRST; a failure prints its seed and how to repeat it
+ *   sim_live --traces FILE                      each line "SEED TRACE": the trace must be the one that every other
+ *                                               build has; without TRACE it is printed, to make the file
  *
  * Each seed runs twice: as reported, and with the reports of one instant shuffled. The traces must be equal. */
 #include "sim_world.h"
@@ -33,9 +35,35 @@ static int one_seed(uint64_t seed, uint64_t *requests) {
   return 0;
 }
 
+/* The traces of a committed list of seeds: native and WebAssembly builds decide alike. */
+static int check_traces(const char *path) {
+  char line[128];
+  unsigned passed = 0, failed = 0;
+  FILE *file = fopen(path, "r");
+  if (!file) return printf("cannot open %s\n", path), 1;
+  while (fgets(line, sizeof line, file)) {
+    unsigned long long seed, trace = 0;
+    int read = line[0] == '#' ? 0 : sscanf(line, "%llu %llx", &seed, &trace);
+    if (read < 1) continue;
+    bool good = sim_run(&world, seed, false);
+    if (read == 1) {
+      printf("%llu %016llx\n", seed, (unsigned long long)world.trace);
+    } else if (good && world.trace == trace) {
+      passed++;
+    } else {
+      failed++;
+      printf("seed %llu: %016llx, not %016llx\n", seed, (unsigned long long)world.trace, trace);
+    }
+  }
+  fclose(file);
+  printf("%u passed, %u failed\n", passed, failed);
+  return failed != 0;
+}
+
 int main(int argc, char **argv) {
   uint64_t first = 1, count = 10000, requests = 0, failures = 0;
   for (int i = 1; i + 1 < argc; i += 2) {
+    if (strcmp(argv[i], "--traces") == 0) return check_traces(argv[i + 1]);
     if (strcmp(argv[i], "--seed") == 0) first = strtoull(argv[i + 1], NULL, 10);
     if (strcmp(argv[i], "--seeds") == 0) count = strtoull(argv[i + 1], NULL, 10);
   }

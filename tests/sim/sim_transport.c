@@ -277,7 +277,7 @@ static void report_data(sim_host *r, sim_exchange *x, bool rest) {
                                         (unsigned)x->index));
   if (x->fate == SIM_GARBLED && !stream) body[1] = '?';
   if (x->fate == SIM_TRUNCATED || (x->fate == SIM_GARBLED && stream)) n -= 8;
-  size_t cut = sim_draw(c, n, SIM_DRAW_TIME, x->index, 50 + x->attempt);
+  size_t cut = (size_t)sim_draw(c, n, SIM_DRAW_TIME, x->index, 50 + x->attempt);
   sheaf_slice part = rest ? (sheaf_slice){body + cut, n - cut} : (sheaf_slice){body, cut};
   int32_t status = sheaf_engine_on_data(r->engine, x->id, part);
   if (status) sim_fail(r->w, "data was refused", x->id, (uint64_t)-status);

@@ -128,7 +128,7 @@ TEST(every_prefix_opens_and_can_be_gone_on_with) {
 
     sheaf_buf out;
     sheaf_buf_init(&out, &allocator, BYTES_MAX);
-    CHECK_OK(sheaf_buf_append(&out, s.bytes, report.bytes_valid));
+    CHECK_OK(sheaf_buf_append(&out, s.bytes, (size_t)report.bytes_valid));
     char payload[64];
     memset(payload, (int)('a' + whole + 1), sizeof payload);
     CHECK_OK(sheaf_log_frame(&log, 1 + (whole + 1) % 4, (sheaf_slice){payload, whole}, &out));

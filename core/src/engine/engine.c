@@ -244,7 +244,7 @@ int32_t sheaf_engine_on_done(sheaf_engine *engine, uint64_t exchange,
   if (message.bytes) {
     if (call->message == NULL)
       call->message = sheaf__alloc(&engine->allocator, SHEAF__MESSAGE_BYTES_MAX);
-    size_t bytes = sheaf__min_u64(message.bytes, SHEAF__MESSAGE_BYTES_MAX);
+    size_t bytes = (size_t)sheaf__min_u64(message.bytes, SHEAF__MESSAGE_BYTES_MAX);
     if (call->message != NULL) memcpy(call->message, message.data, bytes);
     call->end.message = call->message ? (sheaf_slice){call->message, bytes}
                                       : SHEAF_LITERAL("the connection failed");
@@ -260,7 +260,7 @@ int64_t sheaf_engine_body_read(sheaf_engine *engine, uint64_t exchange, uint64_t
   if (call == NULL || !call->out) return SHEAF_E_NOT_FOUND;
   sheaf_slice body = call->exchange.body;
   if (offset >= body.bytes) return 0;
-  size_t bytes = sheaf__min_u64(body.bytes - offset, capacity);
+  size_t bytes = (size_t)sheaf__min_u64(body.bytes - offset, capacity);
   memcpy(to, body.data + offset, bytes);
   return (int64_t)bytes;
 }

@@ -1,0 +1,12 @@
+# Toolchain: Emscripten, of EMSCRIPTEN_ROOT, of $EMSDK, or of the distribution.
+if(NOT EMSCRIPTEN_ROOT)
+  if(DEFINED ENV{EMSCRIPTEN_ROOT})
+    set(EMSCRIPTEN_ROOT "$ENV{EMSCRIPTEN_ROOT}")
+  elseif(DEFINED ENV{EMSDK})
+    set(EMSCRIPTEN_ROOT "$ENV{EMSDK}/upstream/emscripten")
+  else()
+    set(EMSCRIPTEN_ROOT /usr/share/emscripten)
+  endif()
+endif()
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES EMSCRIPTEN_ROOT)
+include("${EMSCRIPTEN_ROOT}/cmake/Modules/Platform/Emscripten.cmake")

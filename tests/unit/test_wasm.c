@@ -1,0 +1,227 @@
+/* test_wasm.c: the WebAssembly shell, compiled for this machine: what a host sees of it, and that no
+ * handle, number or text of a host's breaks it. The same calls run inside the modules in the package's
+ * tests. */
+#include "../../wasm/exports.h"
+
+#include "check.h"
+
+#include <math.h>
+#include <string.h>
+
+static uint32_t open_with(const char *options) {
+  return sheaf_wasm_open(options, (uint32_t)strlen(options), 1, 0);
+}
+
+static bool says(wasm_slice slice, const char *text) {
+  return slice.bytes == strlen(text) && memcmp((const char *)slice.data, text, slice.bytes) == 0;
+}
+
+static int32_t submit(uint32_t client, const char *line, uint32_t user) {
+  return sheaf_wasm_submit(client, line, (uint32_t)strlen(line), user, 0);
+}
+
+TEST(a_request_goes_out_and_its_answer_comes_back) {
+  uint32_t client = open_with(
+      "{\"provider\":\"openai\",\"base_url\":\"http://h/v1\",\"model\":\"m\","
+      "\"credential_id\":7,\"concurrency\":2,\"max_retries\":0}");
+  CHECK(client != 0);
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_OK(submit(client, "{\"custom_id\":\"a\",\"prompt\":\"hi\"}", 42));
+  CHECK(mail->index == 0.0);
+  CHECK_OK(sheaf_wasm_end(client, 0));
+  CHECK_OK(sheaf_wasm_step(client, 1000.0, 1.7e12));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_START);
+  CHECK(says(mail->url, "http://h/v1/chat/completions"));
+  CHECK(says(mail->method, "POST"));
+  CHECK(strstr((const char *)mail->headers.data, ",\"Bearer \",7]") != NULL);
+  CHECK(
+      says(mail->bytes, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"));
+  CHECK_EQ(mail->user, 42);
+  double exchange = mail->exchange;
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_NONE);
+  static const char head[] = "content-type: application/json\n";
+  static const char body[] =
+      "{\"id\":\"c\",\"model\":\"m-1\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+      "\"assistant\","
+      "\"content\":\"o\\u006b\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,"
+      "\"completion_tokens\":1,\"total_tokens\":4}}";
+  CHECK_OK(sheaf_wasm_on_head(client, exchange, 200, head, sizeof head - 1));
+  CHECK_OK(sheaf_wasm_on_data(client, exchange, body, sizeof body - 1));
+  CHECK_OK(sheaf_wasm_on_done(client, exchange, SHEAF_END_OK, 1, NULL, 0));
+  CHECK_OK(sheaf_wasm_step(client, 1025.5, 1.7e12));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_RESULT);
+  CHECK(says(mail->text, "ok"));
+  CHECK(says(mail->custom_id, "a"));
+  CHECK(says(mail->model, "m-1"));
+  CHECK(says(mail->finish_reason, "stop"));
+  CHECK_EQ(mail->flags & WASM_FLAG_OK, WASM_FLAG_OK);
+  CHECK(mail->input_tokens == 3.0 && mail->output_tokens == 1.0);
+  CHECK(mail->cost_usd == -1.0); /* nobody sells a model of this name */
+  CHECK(mail->latency_ms == 25.5);
+  CHECK_EQ(mail->fingerprint.bytes, 32);
+  CHECK_OK(sheaf_wasm_text(client, 2));
+  CHECK(memcmp((const char *)mail->bytes.data, "{\"id\":", 6) == 0);
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_NONE);
+  CHECK_EQ(sheaf_wasm_is_idle(client), 1);
+  sheaf_wasm_close(client);
+}
+
+TEST(options_that_are_wrong_say_which_and_why) {
+  static const struct {
+    const char *options, *field;
+    int32_t status;
+  } rows[] = {
+      {"{\"concurency\":3}", "concurency", SHEAF_E_NOT_FOUND},
+      {"{\"provider\":\"opnai\"}", "provider", SHEAF_E_NOT_FOUND},
+      {"{\"max_retries\":-1}", "max_retries", SHEAF_E_RANGE},
+      {"{\"max_retries\":true}", "max_retries", SHEAF_E_TYPE},
+      {"{\"endpoints\":{}}", "endpoints", SHEAF_E_TYPE},
+      {"{\"endpoints\":[{\"weight\":1001}]}", "weight", SHEAF_E_RANGE},
+      {"{\"endpoints\":[{\"rpm\":5}]}", "rpm", SHEAF_E_NOT_FOUND},
+      {"{\"model\":5}", "model", SHEAF_E_TYPE},
+      {"{\"headers\":{\"a\":1}}", "headers", SHEAF_E_TYPE},
+      {"[]", "", SHEAF_E_TYPE},
+      {"{", "", SHEAF_E_PARTIAL},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    CHECK_EQ(open_with(rows[i].options), 0);
+    const wasm_mail *mail = sheaf_wasm_mail(0);
+    CHECK_EQ((int32_t)mail->status, rows[i].status);
+    CHECK(says(mail->field, rows[i].field));
+    CHECK(mail->message.bytes > 0);
+  }
+}
+
+TEST(a_line_that_is_wrong_is_refused_and_the_client_lives) {
+  uint32_t client = open_with("{\"model\":\"m\"}");
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_EQ(submit(client, "{\"prompt\":5}", 1), SHEAF_E_TYPE);
+  CHECK(says(mail->field, "prompt"));
+  CHECK_OK(submit(client, "\"a bare string\"", 1));
+  CHECK_OK(submit(client, "{\"prompt\":\"again\"}", 2));
+  CHECK(mail->index == 1.0);
+  sheaf_wasm_close(client);
+}
+
+TEST(a_function_of_the_host_s_runs_under_the_same_limits) {
+  uint32_t client = open_with("{\"concurrency\":1,\"max_retries\":2,\"retry_base_ms\":1}");
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_OK(sheaf_wasm_submit_task(client, 5, 0, 0, 0));
+  CHECK_OK(sheaf_wasm_submit_task(client, 6, 0, 0, 0));
+  CHECK_OK(sheaf_wasm_end(client, 0));
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_START);
+  CHECK_EQ(mail->flags & WASM_FLAG_TASK, WASM_FLAG_TASK);
+  CHECK_EQ(mail->user, 5);
+  double first = mail->exchange;
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_NONE); /* one at a time */
+  CHECK_OK(sheaf_wasm_on_task(client, first, SHEAF_END_OK, 200, 1, -1, 10, 20, NULL, 0));
+  CHECK_OK(sheaf_wasm_step(client, 2, 0));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_START);
+  CHECK_EQ(mail->user, 6);
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_RESULT);
+  CHECK_EQ(mail->user, 5);
+  CHECK(mail->input_tokens == 10.0 && mail->output_tokens == 20.0);
+  sheaf_wasm_close(client);
+}
+
+TEST(a_log_is_begun_and_goes_on) {
+  uint32_t client = open_with("{\"model\":\"m\",\"base_url\":\"http://h\"}");
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  char log[4096];
+  CHECK_OK(sheaf_wasm_use_log(client, NULL, 0, 7, 8, 1.7e12));
+  CHECK_EQ(mail->bytes.bytes, SHEAF_LOG_HEADER_BYTES);
+  size_t bytes = mail->bytes.bytes;
+  memcpy(log, (const char *)mail->bytes.data, bytes);
+  CHECK_OK(submit(client, "\"x\"", 1));
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  uint32_t kind = sheaf_wasm_next(client);
+  CHECK_EQ(kind, WASM_MAIL_APPEND); /* written before it is sent */
+  memcpy(log + bytes, (const char *)mail->bytes.data, mail->bytes.bytes);
+  bytes += mail->bytes.bytes;
+  CHECK_OK(sheaf_wasm_on_stored(client, mail->ticket, SHEAF_OK));
+  CHECK_OK(sheaf_wasm_step(client, 2, 0));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_START);
+  sheaf_wasm_close(client);
+  client = open_with("{\"model\":\"m\",\"base_url\":\"http://h\"}");
+  mail = sheaf_wasm_mail(client);
+  CHECK_OK(sheaf_wasm_use_log(client, log, (uint32_t)bytes, 9, 9, 1.7e12));
+  CHECK_EQ(mail->bytes.bytes, 0);
+  CHECK(mail->number == (double)bytes);
+  sheaf_wasm_close(client);
+}
+
+TEST(numbers_and_handles_of_any_kind_are_answered) {
+  const double odd[] = {-1.0, 1e300, -1e300, 0.5, (double)NAN, (double)INFINITY};
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+    uint32_t client = open_with("{\"model\":\"m\",\"base_url\":\"http://h\"}");
+    CHECK(client != 0);
+    sheaf_wasm_step(client, odd[i], odd[i]);
+    CHECK(sheaf_wasm_cancel(client, odd[i]) != SHEAF_OK);
+    CHECK(sheaf_wasm_on_head(client, odd[i], 200, NULL, 0) != SHEAF_OK);
+    CHECK(sheaf_wasm_on_data(client, odd[i], NULL, 0) != SHEAF_OK);
+    CHECK(sheaf_wasm_on_done(client, odd[i], 99, 0, NULL, 0) != SHEAF_OK);
+    CHECK(sheaf_wasm_on_data(client, 1, NULL, 5) != SHEAF_OK);
+    sheaf_wasm_submit_task(client, 1, 5000, odd[i], odd[i]);
+    sheaf_wasm_close(client);
+    CHECK_EQ(submit(client, "\"x\"", 1), SHEAF_E_MISUSE); /* closed */
+    CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_NONE);
+    CHECK_EQ(sheaf_wasm_is_idle(client), 1);
+    sheaf_wasm_close(client);
+  }
+  CHECK_EQ(submit(0, "\"x\"", 1), SHEAF_E_MISUSE);
+  CHECK_EQ(submit(4000000000u, "\"x\"", 1), SHEAF_E_MISUSE);
+}
+
+TEST(no_more_clients_than_there_are_places) {
+  uint32_t clients[WASM_CLIENTS_MAX], count = 0;
+  while (count < WASM_CLIENTS_MAX) {
+    clients[count] = open_with("{\"model\":\"m\"}");
+    CHECK(clients[count] != 0);
+    count++;
+  }
+  CHECK_EQ(open_with("{\"model\":\"m\"}"), 0);
+  CHECK_EQ((int32_t)sheaf_wasm_mail(0)->status, SHEAF_E_LIMIT);
+  while (count) sheaf_wasm_close(clients[--count]);
+  clients[0] = open_with("{\"model\":\"m\"}");
+  CHECK(clients[0] != 0);
+  sheaf_wasm_close(clients[0]);
+}
+
+static int64_t number_at(sheaf_slice json, const char *path) {
+  sheaf_slice value;
+  int64_t number = -1;
+  CHECK_OK(sheaf_json_pick(json, &path, 1, &value, NULL, NULL));
+  CHECK_OK(sheaf_json_int(value, &number));
+  return number;
+}
+
+TEST(the_description_is_that_of_the_structs) {
+  const char *text = sheaf_wasm_abi();
+  uint32_t bytes;
+  CHECK(text != NULL);
+  memcpy(&bytes, text - 4, 4); /* little-endian, as every module is */
+  sheaf_slice json = {text, bytes};
+  CHECK_OK(sheaf_json_check(json, NULL));
+  CHECK_EQ(number_at(json, "version"), WASM_ABI_VERSION);
+  CHECK_EQ(number_at(json, "mail.bytes"), (int64_t)sizeof(wasm_mail));
+  CHECK_EQ(number_at(json, "mail.fields.kind[1]"), 0);
+  CHECK_EQ(number_at(json, "mail.fields.exchange[1]"), (int64_t)offsetof(wasm_mail, exchange));
+  CHECK_EQ(number_at(json, "mail.fields.total_ms[1]"), (int64_t)offsetof(wasm_mail, total_ms));
+  CHECK_EQ(number_at(json, "constants.MAIL_RESULT"), WASM_MAIL_RESULT);
+  CHECK_EQ(number_at(json, "constants.END_BROKEN"), SHEAF_END_BROKEN);
+  CHECK_EQ(number_at(json, "status.E_FULL"), SHEAF_E_FULL);
+  CHECK(sheaf_wasm_abi() == text);
+}
+
+int main(void) {
+  RUN(a_request_goes_out_and_its_answer_comes_back);
+  RUN(options_that_are_wrong_say_which_and_why);
+  RUN(a_line_that_is_wrong_is_refused_and_the_client_lives);
+  RUN(a_function_of_the_host_s_runs_under_the_same_limits);
+  RUN(a_log_is_begun_and_goes_on);
+  RUN(numbers_and_handles_of_any_kind_are_answered);
+  RUN(no_more_clients_than_there_are_places);
+  RUN(the_description_is_that_of_the_structs);
+  return check_report();
+}

@@ -1,0 +1,145 @@
+/* abi.c: layouts and constants as one JSON text, made from the lists that the C code itself is made of, so
+ * that nothing is typed twice. The host reads it once a module.
+ *
+ *   {"version":1,"sheaf":"0.1.0","mail":{"bytes":N,"fields":{"kind":["u32",0],...}},
+ *    "constants":{"MAIL_START":1,...},"classes":["none",...],"status":{"E_FULL":-4,...},
+ *    "options":[{"name","help","min","max","initial","choices"},...],"providers":[...]} */
+#include "exports.h"
+
+#define CONSTANT_MAP(X)                                                                           \
+  X(WASM_MAIL_START)                                                                              \
+  X(WASM_MAIL_CANCEL)                                                                             \
+  X(WASM_MAIL_APPEND) X(WASM_MAIL_RESULT) X(WASM_MAIL_DELTA) X(WASM_MAIL_DISCARD)                 \
+      X(WASM_MAIL_NOTICE) X(WASM_FLAG_STREAM) X(WASM_FLAG_TASK) X(WASM_FLAG_OK)                   \
+          X(WASM_FLAG_ATTEMPTED) X(WASM_FLAG_RETRYABLE) X(WASM_FLAG_STREAMED) X(WASM_FLAG_RESENT) \
+              X(WASM_FLAG_ESTIMATED) X(SHEAF_END_OK) X(SHEAF_END_NOT_SENT) X(SHEAF_END_BROKEN)    \
+                  X(SHEAF_END_TIMEOUT) X(SHEAF_END_TOO_LARGE) X(SHEAF_END_CANCELLED)              \
+                      X(SHEAF_END_REFUSED) X(SHEAF_NOTICE_PAUSED) X(SHEAF_NOTICE_BREAKER_OPEN)    \
+                          X(SHEAF_NOTICE_BREAKER_CLOSED) X(SHEAF_NOTICE_KEY_STOPPED)              \
+                              X(SHEAF_NOTICE_BUDGET) X(SHEAF_NOTICE_RESENT_UNKNOWN)               \
+                                  X(SHEAF_NOTICE_STORE_FAILED) X(SHEAF_NOTICE_RUN_DEADLINE)
+
+static void put_name(sheaf_buf *out, bool is_first, const char *name) {
+  if (!is_first) sheaf_buf_append(out, ",", 1);
+  sheaf_buf_append_string(out, sheaf_slice_of(name));
+  sheaf_buf_append(out, ":", 1);
+}
+
+static void put_mail(sheaf_buf *out) {
+  static const struct {
+    const char *name, *kind;
+    size_t offset;
+  } fields[] = {
+#define FIELD(kind, name) {#name, #kind, offsetof(wasm_mail, name)},
+      WASM_MAIL_MAP(FIELD)
+#undef FIELD
+  };
+  sheaf_buf_append_text(out, ",\"mail\":{\"bytes\":");
+  sheaf_buf_append_u64(out, sizeof(wasm_mail));
+  sheaf_buf_append_text(out, ",\"fields\":{");
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    put_name(out, i == 0, fields[i].name);
+    sheaf_buf_append(out, "[", 1);
+    sheaf_buf_append_string(out, sheaf_slice_of(fields[i].kind));
+    sheaf_buf_append(out, ",", 1);
+    sheaf_buf_append_u64(out, fields[i].offset);
+    sheaf_buf_append(out, "]", 1);
+  }
+  sheaf_buf_append_text(out, "}}");
+}
+
+/* Their names without the house's prefix. */
+static void put_constants(sheaf_buf *out) {
+  static const struct {
+    const char *name;
+    uint32_t value;
+  } constants[] = {
+#define CONSTANT(name) {#name, (uint32_t)(name)},
+      CONSTANT_MAP(CONSTANT)
+#undef CONSTANT
+  };
+  sheaf_buf_append_text(out, ",\"constants\":{");
+  for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
+    const char *name = constants[i].name;
+    put_name(out, i == 0, name + (name[0] == 'W' ? sizeof "WASM_" : sizeof "SHEAF_") - 1);
+    sheaf_buf_append_u64(out, constants[i].value);
+  }
+  sheaf_buf_append(out, "}", 1);
+}
+
+static void put_names(sheaf_buf *out) {
+  static const struct {
+    const char *name;
+    int32_t value;
+  } codes[] = {
+#define STATUS(name, number, text) {#name, (number)},
+      SHEAF_STATUS_MAP(STATUS)
+#undef STATUS
+  };
+  sheaf_buf_append_text(out, ",\"classes\":[");
+  for (uint32_t i = 0; i < SHEAF_CLASS_COUNT; i++) {
+    if (i) sheaf_buf_append(out, ",", 1);
+    sheaf_buf_append_string(out, sheaf_slice_of(sheaf_class_name(i)));
+  }
+  sheaf_buf_append_text(out, "],\"billing\":[");
+  for (uint32_t i = 0; i <= SHEAF_BILLING_BILLED; i++) {
+    if (i) sheaf_buf_append(out, ",", 1);
+    sheaf_buf_append_string(out, sheaf_slice_of(sheaf_billing_name(i)));
+  }
+  sheaf_buf_append_text(out, "],\"status\":{");
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    put_name(out, i == 0, codes[i].name);
+    sheaf_buf_append_i64(out, codes[i].value);
+  }
+  sheaf_buf_append(out, "}", 1);
+}
+
+static void put_options(sheaf_buf *out) {
+  const sheaf_option *option;
+  const sheaf_provider *provider;
+  sheaf_buf_append_text(out, ",\"options\":[");
+  for (uint32_t n = 0; (option = sheaf_option_at(n)) != NULL; n++) {
+    sheaf_buf_append_text(out, n ? ",{\"name\":" : "{\"name\":");
+    sheaf_buf_append_string(out, sheaf_slice_of(option->name));
+    sheaf_buf_append_text(out, ",\"help\":");
+    sheaf_buf_append_string(out, sheaf_slice_of(option->help));
+    sheaf_buf_append_text(out, ",\"min\":");
+    sheaf_buf_append_u64(out, option->min);
+    sheaf_buf_append_text(out, ",\"max\":");
+    sheaf_buf_append_u64(out, option->max);
+    sheaf_buf_append_text(out, ",\"initial\":");
+    sheaf_buf_append_u64(out, option->initial);
+    if (option->choices) {
+      sheaf_buf_append_text(out, ",\"choices\":");
+      sheaf_buf_append_string(out, sheaf_slice_of(option->choices));
+    }
+    sheaf_buf_append(out, "}", 1);
+  }
+  sheaf_buf_append_text(out, "],\"providers\":[");
+  for (uint32_t n = 0; (provider = sheaf_provider_at(n)) != NULL; n++) {
+    if (n) sheaf_buf_append(out, ",", 1);
+    sheaf_buf_append_string(out, sheaf_slice_of(provider->name));
+  }
+  sheaf_buf_append(out, "]", 1);
+}
+
+const char *sheaf_wasm_abi(void) {
+  static sheaf_buf text;
+  if (text.data) return text.data + 4;
+  sheaf_buf_init(&text, &sheaf__wasm_allocator, WASM_TEXT_MAX);
+  sheaf_buf_append(&text, "\0\0\0\0", 4);
+  sheaf_buf_append_text(&text, "{\"version\":");
+  sheaf_buf_append_u64(&text, WASM_ABI_VERSION);
+  sheaf_buf_append_text(&text, ",\"sheaf\":\"" SHEAF_VERSION_STRING "\"");
+  put_mail(&text);
+  put_constants(&text);
+  put_names(&text);
+  put_options(&text);
+  sheaf_buf_append(&text, "}", 1);
+  if (text.status != SHEAF_OK) {
+    sheaf_buf_deinit(&text);
+    return NULL;
+  }
+  for (unsigned i = 0; i < 4; i++) text.data[i] = (char)((text.bytes - 4) >> (8 * i) & 255);
+  return text.data + 4;
+}

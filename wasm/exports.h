@@ -1,0 +1,75 @@
+/* exports.h: the calls of the module; exports.txt lists them.
+ *
+ * A client is a number from 1; 0 and numbers of closed clients are refused. A call answers a SHEAF_ code
+ * unless it says otherwise; after a failure the client's mailbox holds message and field (0: the mailbox
+ * of calls without a client). Texts go in as address and length, in memory got from sheaf_wasm_alloc,
+ * and are copied. Any call on a client ends the life of what its mailbox pointed at. */
+#ifndef EXPORTS_H
+#define EXPORTS_H
+
+#include "wasm_int.h"
+
+WASM_EXPORT(sheaf_wasm_alloc) void *sheaf_wasm_alloc(uint32_t bytes);
+WASM_EXPORT(sheaf_wasm_free) void sheaf_wasm_free(void *data);
+/* options: JSON (config.c). seed: any 64 bits, from the host's random source. Answers the client, or 0:
+ * why stands in the mailbox of client 0. */
+WASM_EXPORT(sheaf_wasm_open)
+uint32_t
+    sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low, uint32_t seed_high);
+WASM_EXPORT(sheaf_wasm_close) void sheaf_wasm_close(uint32_t handle);
+/* The mailbox's address; of client 0: of failures without a client. */
+WASM_EXPORT(sheaf_wasm_mail) const wasm_mail *sheaf_wasm_mail(uint32_t handle);
+/* A request as a line of the input format (sheaf_line_read). user comes back with the result. flags:
+ * WASM_FLAG_STREAM. Leaves index. SHEAF_E_FULL: come back after a result. */
+WASM_EXPORT(sheaf_wasm_submit)
+int32_t sheaf_wasm_submit(uint32_t handle, const char *line, uint32_t bytes, uint32_t user,
+                          uint32_t flags);
+/* A function of the host's under the same limits. deadline_ms, max_tokens 0: none. */
+WASM_EXPORT(sheaf_wasm_submit_task)
+int32_t sheaf_wasm_submit_task(uint32_t handle, uint32_t user, uint32_t priority,
+                               double deadline_ms, double max_tokens);
+WASM_EXPORT(sheaf_wasm_cancel) int32_t sheaf_wasm_cancel(uint32_t handle, double index);
+/* how 0: no more will be submitted. 1: nothing new starts. 2: what is in flight ends, too. */
+WASM_EXPORT(sheaf_wasm_end) int32_t sheaf_wasm_end(uint32_t handle, uint32_t how);
+/* How many requests submit would take now. */
+WASM_EXPORT(sheaf_wasm_room) uint32_t sheaf_wasm_room(uint32_t handle);
+/* Decides. now_ms is monotonic, from any start; unix_ms is the wall clock. */
+WASM_EXPORT(sheaf_wasm_step)
+int32_t sheaf_wasm_step(uint32_t handle, double now_ms, double unix_ms);
+/* The time at which step wants to be called again, on the clock of now_ms; 0: now; -1: when something
+ * was reported. */
+WASM_EXPORT(sheaf_wasm_timeout) double sheaf_wasm_timeout(uint32_t handle);
+WASM_EXPORT(sheaf_wasm_is_idle) uint32_t sheaf_wasm_is_idle(uint32_t handle);
+/* Takes the next action, or else the next event, into the mailbox. Answers its kind, 0: none. */
+WASM_EXPORT(sheaf_wasm_next) uint32_t sheaf_wasm_next(uint32_t handle);
+/* headers: "name: value" lines, each ending in LF. */
+WASM_EXPORT(sheaf_wasm_on_head)
+int32_t sheaf_wasm_on_head(uint32_t handle, double exchange, uint32_t http_status,
+                           const char *headers, uint32_t bytes);
+WASM_EXPORT(sheaf_wasm_on_data)
+int32_t sheaf_wasm_on_data(uint32_t handle, double exchange, const char *data, uint32_t bytes);
+/* end: END_... of the constants; message: what happened, for people. */
+WASM_EXPORT(sheaf_wasm_on_done)
+int32_t sheaf_wasm_on_done(uint32_t handle, double exchange, uint32_t end, uint32_t is_retryable,
+                           const char *message, uint32_t bytes);
+/* A task is over: http_status as its function would have been answered (200: well). Negative numbers:
+ * not told. */
+WASM_EXPORT(sheaf_wasm_on_task)
+int32_t sheaf_wasm_on_task(uint32_t handle, double exchange, uint32_t end, uint32_t http_status,
+                           uint32_t is_retryable, double retry_after_ms, double input_tokens,
+                           double output_tokens, const char *message, uint32_t bytes);
+/* Turns the log on, before the first step. state: the bytes of an earlier run's log, or none. Leaves in
+ * bytes what a new log begins with; in number how many bytes of the state are valid. */
+WASM_EXPORT(sheaf_wasm_use_log)
+int32_t sheaf_wasm_use_log(uint32_t handle, const char *state, uint32_t bytes, uint32_t salt_low,
+                           uint32_t salt_high, double unix_ms);
+/* The frames of an APPEND are kept as well as the host keeps anything; or not (status). */
+WASM_EXPORT(sheaf_wasm_on_stored)
+int32_t sheaf_wasm_on_stored(uint32_t handle, double ticket, int32_t status);
+/* Leaves in bytes: 0 the statistics as JSON, 1 as OpenMetrics, 2 the output line of the result in the
+ * mailbox, as the command writes it. */
+WASM_EXPORT(sheaf_wasm_text) int32_t sheaf_wasm_text(uint32_t handle, uint32_t what);
+/* The text, made at the first call and kept: its length stands in the 4 bytes before it. 0: no memory. */
+WASM_EXPORT(sheaf_wasm_abi) const char *sheaf_wasm_abi(void);
+
+#endif
