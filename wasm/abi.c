@@ -3,18 +3,20 @@
  *
  *   {"version":1,"sheaf":"0.1.0","mail":{"bytes":N,"fields":{"kind":["u32",0],...}},
  *    "constants":{"MAIL_START":1,...},"classes":["none",...],"status":{"E_FULL":-4,...},
- *    "options":[{"name","help","min","max","initial","choices"},...],"providers":[...]} */
+ *    "options":[{"name","help","min","max","initial","choices"},...],
+ *    "providers":[{"name","base_url","key_variables"},...]} */
 #include "exports.h"
 
 #define CONSTANT_MAP(X)                                                                           \
   X(WASM_MAIL_START)                                                                              \
   X(WASM_MAIL_CANCEL)                                                                             \
-  X(WASM_MAIL_APPEND) X(WASM_MAIL_RESULT) X(WASM_MAIL_DELTA) X(WASM_MAIL_DISCARD)                 \
-      X(WASM_MAIL_NOTICE) X(WASM_FLAG_STREAM) X(WASM_FLAG_TASK) X(WASM_FLAG_OK)                   \
-          X(WASM_FLAG_ATTEMPTED) X(WASM_FLAG_RETRYABLE) X(WASM_FLAG_STREAMED) X(WASM_FLAG_RESENT) \
-              X(WASM_FLAG_ESTIMATED) X(SHEAF_END_OK) X(SHEAF_END_NOT_SENT) X(SHEAF_END_BROKEN)    \
-                  X(SHEAF_END_TIMEOUT) X(SHEAF_END_TOO_LARGE) X(SHEAF_END_CANCELLED)              \
-                      X(SHEAF_END_REFUSED) X(SHEAF_NOTICE_PAUSED) X(SHEAF_NOTICE_BREAKER_OPEN)    \
+  X(WASM_MAIL_APPEND)                                                                             \
+  X(WASM_MAIL_RESULT) X(WASM_MAIL_DELTA) X(WASM_MAIL_DISCARD) X(WASM_MAIL_NOTICE)                 \
+      X(WASM_FLAG_STREAM) X(WASM_FLAG_TASK) X(WASM_FLAG_OK) X(WASM_FLAG_ATTEMPTED)                \
+          X(WASM_FLAG_RETRYABLE) X(WASM_FLAG_STREAMED) X(WASM_FLAG_RESENT) X(WASM_FLAG_ESTIMATED) \
+              X(SHEAF_END_OK) X(SHEAF_END_NOT_SENT) X(SHEAF_END_BROKEN) X(SHEAF_END_TIMEOUT)      \
+                  X(SHEAF_END_TOO_LARGE) X(SHEAF_END_CANCELLED) X(SHEAF_END_REFUSED)              \
+                      X(SHEAF_NOTICE_PAUSED) X(SHEAF_NOTICE_BREAKER_OPEN)                         \
                           X(SHEAF_NOTICE_BREAKER_CLOSED) X(SHEAF_NOTICE_KEY_STOPPED)              \
                               X(SHEAF_NOTICE_BUDGET) X(SHEAF_NOTICE_RESENT_UNKNOWN)               \
                                   X(SHEAF_NOTICE_STORE_FAILED) X(SHEAF_NOTICE_RUN_DEADLINE)
@@ -107,8 +109,10 @@ static void put_options(sheaf_buf *out) {
     sheaf_buf_append_u64(out, option->min);
     sheaf_buf_append_text(out, ",\"max\":");
     sheaf_buf_append_u64(out, option->max);
-    sheaf_buf_append_text(out, ",\"initial\":");
-    sheaf_buf_append_u64(out, option->initial);
+    if (option->initial != SHEAF_NEVER) {
+      sheaf_buf_append_text(out, ",\"initial\":");
+      sheaf_buf_append_u64(out, option->initial);
+    }
     if (option->choices) {
       sheaf_buf_append_text(out, ",\"choices\":");
       sheaf_buf_append_string(out, sheaf_slice_of(option->choices));
@@ -117,8 +121,13 @@ static void put_options(sheaf_buf *out) {
   }
   sheaf_buf_append_text(out, "],\"providers\":[");
   for (uint32_t n = 0; (provider = sheaf_provider_at(n)) != NULL; n++) {
-    if (n) sheaf_buf_append(out, ",", 1);
+    sheaf_buf_append_text(out, n ? ",{\"name\":" : "{\"name\":");
     sheaf_buf_append_string(out, sheaf_slice_of(provider->name));
+    sheaf_buf_append_text(out, ",\"base_url\":");
+    sheaf_buf_append_string(out, sheaf_slice_of(provider->base_url));
+    sheaf_buf_append_text(out, ",\"key_variables\":");
+    sheaf_buf_append_string(out, sheaf_slice_of(provider->key_variables));
+    sheaf_buf_append(out, "}", 1);
   }
   sheaf_buf_append(out, "]", 1);
 }

@@ -65,8 +65,10 @@ static bool is_retryable(const sheaf__transfer *transfer, CURLcode result) {
     case SHEAF__STOP_BODY: return false;
     default: break;
   }
-  return !is_tls_trust(result) && result != CURLE_UNSUPPORTED_PROTOCOL &&
-         result != CURLE_URL_MALFORMAT && result != CURLE_NOT_BUILT_IN &&
+  /* libcurl says "unsupported protocol" of a scheme it does not speak, and also of a server whose answer is no
+   * HTTP: only the first, before anything left, is there to stay. */
+  if (result == CURLE_UNSUPPORTED_PROTOCOL) return is_sent(transfer);
+  return !is_tls_trust(result) && result != CURLE_URL_MALFORMAT && result != CURLE_NOT_BUILT_IN &&
          result != CURLE_AUTH_ERROR && result != CURLE_BAD_FUNCTION_ARGUMENT &&
          result != CURLE_UNKNOWN_OPTION;
 }

@@ -188,6 +188,58 @@ TEST(a_stated_rate_spaces_the_starts) {
   bench_close(&b);
 }
 
+/* Every letter is a token; a body that begins with '?' is of a model that nobody can count for. */
+static int64_t count_letters(void *ctx, const sheaf_provider *provider, sheaf_slice model,
+                             sheaf_slice body) {
+  unsigned *calls = ctx;
+  (void)provider, (void)model;
+  (*calls)++;
+  return body.bytes && body.data[0] == '?' ? SHEAF_ABSENT : (int64_t)body.bytes;
+}
+
+TEST(counted_tokens_are_what_a_token_limit_holds_back) {
+  /* 6,000 tokens a minute are 100 a second, saved up for a second at most. 40 bytes are 10 tokens by the
+   * estimate, which lets 10 of them start at once; counted they are 40, which lets 2. */
+  static const char forty[] = "0123456789012345678901234567890123456789";
+  for (int counts = 0; counts < 2; counts++) {
+    unsigned calls = 0;
+    const sheaf_token_counter counter = {sizeof counter, 0, &calls, count_letters};
+    bench b;
+    bench_init(&b);
+    b.options.concurrency = 100;
+    b.options.input_tpm = 6000;
+    b.options.rate_safety_pct = 100;
+    if (counts) b.options.tokens = &counter;
+    bench_open(&b);
+    for (int i = 0; i < 20; i++) bench_submit(&b, forty);
+    bench_step(&b, 1);
+    CHECK_EQ(b.start_count, counts ? 2 : 10);
+    CHECK_EQ(calls, counts ? 20 : 0);
+    bench_close(&b);
+  }
+}
+
+TEST(a_request_longer_than_the_context_ends_unsent) {
+  unsigned calls = 0;
+  const sheaf_token_counter counter = {sizeof counter, 0, &calls, count_letters};
+  bench b;
+  bench_init(&b);
+  b.options.context_tokens = 10;
+  b.options.max_tokens = 4;
+  b.options.tokens = &counter;
+  bench_open(&b);
+  bench_submit(&b, "123456");       /* 6 and 4: just so */
+  bench_submit(&b, "1234567");      /* one too many */
+  bench_submit(&b, "?23456789012"); /* nobody knows: the server decides */
+  bench_step(&b, 1);
+  CHECK_EQ(b.start_count, 2);
+  CHECK_EQ(b.result_count, 1);
+  CHECK_EQ(b.results[0].index, 1);
+  CHECK_EQ(b.results[0].error_class, SHEAF_CLASS_CONTEXT_LENGTH);
+  CHECK(!b.results[0].attempted);
+  bench_close(&b);
+}
+
 TEST(starts_keep_their_interval) {
   bench_init(&b);
   b.options.start_interval_ms = 250;
@@ -274,6 +326,8 @@ int main(void) {
   RUN(a_request_that_cannot_be_built_uses_up_no_index);
   RUN(fixed_concurrency_is_never_passed);
   RUN(a_stated_rate_spaces_the_starts);
+  RUN(counted_tokens_are_what_a_token_limit_holds_back);
+  RUN(a_request_longer_than_the_context_ends_unsent);
   RUN(starts_keep_their_interval);
   RUN(a_request_larger_than_the_whole_limit_ends_at_its_first_refusal);
   RUN(an_urgent_request_overtakes_what_waits);

@@ -603,35 +603,35 @@ TEST(what_follows_a_probe_is_no_burst) {
 
 TEST(four_bytes_are_a_token_until_replies_say_otherwise) {
   sheaf__pool p = unknown_pool();
-  CHECK_EQ(sheaf__pool_estimate(&p, 4000, 100).input_tokens, 1000);
+  CHECK_EQ(sheaf__pool_estimate(&p, 4000, SHEAF_ABSENT, 100).input_tokens, 1000);
   const sheaf_usage u = {.input_total = 2000, .output_total = 10};
   for (int i = 0; i < 400; i++) {
-    const sheaf__cost cost = sheaf__pool_estimate(&p, 4000, 100);
+    const sheaf__cost cost = sheaf__pool_estimate(&p, 4000, SHEAF_ABSENT, 100);
     sheaf__pool_settle(&p, &cost, SHEAF_BILLING_BILLED, &u, 4000, 0);
   }
-  CHECK_EQ(sheaf__pool_estimate(&p, 4000, 100).input_tokens, 2000);
+  CHECK_EQ(sheaf__pool_estimate(&p, 4000, SHEAF_ABSENT, 100).input_tokens, 2000);
 }
 
 TEST(output_is_estimated_by_its_mean_within_max_tokens) {
   sheaf__pool_options o = options();
   o.charge_tokens = SHEAF_CHARGE_UNCACHED_INPUT;
   sheaf__pool p = pool_with(o);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, 100).output_tokens, 100);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, 4096).output_tokens, 512);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT).output_tokens, 512);
-  const sheaf__cost cost = sheaf__pool_estimate(&p, 0, 4096);
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 100).output_tokens, 100);
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096).output_tokens, 512);
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, SHEAF_ABSENT).output_tokens, 512);
+  const sheaf__cost cost = sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096);
   const sheaf_usage u = {.input_total = 1, .output_total = 1000};
   sheaf__pool_settle(&p, &cost, SHEAF_BILLING_BILLED, &u, 0, 0);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, 4096).output_tokens, 528); /* 512 + 488 / 32 = 527.25, up */
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096).output_tokens, 528); /* 512 + 488 / 32 = 527.25, up */
   for (int i = 0; i < 1000; i++) sheaf__pool_settle(&p, &cost, SHEAF_BILLING_BILLED, &u, 0, 0);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, 4096).output_tokens, 1000);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, 300).output_tokens, 300);
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096).output_tokens, 1000);
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 300).output_tokens, 300);
 }
 
 TEST(a_provider_that_reserves_max_tokens_is_charged_max_tokens) {
   sheaf__pool p = unknown_pool(); /* SHEAF_CHARGE_RESERVE_MAX */
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, 4096).output_tokens, 4096);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT).output_tokens, 512);
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096).output_tokens, 4096);
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, SHEAF_ABSENT).output_tokens, 512);
 }
 
 TEST(estimates_learn_only_from_what_was_billed_and_told) {
@@ -652,11 +652,11 @@ TEST(estimates_learn_only_from_what_was_billed_and_told) {
 TEST(enormous_numbers_do_not_wrap_estimates) {
   sheaf__pool p = unknown_pool();
   CHECK_EQ(sheaf__pool_estimate(&p, UINT64_MAX, INT64_MAX).input_tokens, UINT32_MAX);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, INT64_MAX).output_tokens, UINT32_MAX);
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, INT64_MAX).output_tokens, UINT32_MAX);
   const sheaf_usage u = {.input_total = INT64_MAX, .output_total = INT64_MAX, .cache_read = -5};
   const sheaf__cost most = {UINT32_MAX, UINT32_MAX};
   for (int i = 0; i < 100; i++) sheaf__pool_settle(&p, &most, SHEAF_BILLING_BILLED, &u, 1, 0);
-  CHECK(sheaf__pool_estimate(&p, 1000, SHEAF_ABSENT).output_tokens > 512);
+  CHECK(sheaf__pool_estimate(&p, 1000, SHEAF_ABSENT, SHEAF_ABSENT).output_tokens > 512);
 }
 
 /* ---- Settling ---- */

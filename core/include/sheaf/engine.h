@@ -60,6 +60,17 @@ typedef struct sheaf_endpoint {
 
 #define SHEAF_ENDPOINT_INIT ((sheaf_endpoint){.struct_bytes = sizeof(sheaf_endpoint)})
 
+/* Counts the input tokens of requests before they are sent, for token limits, the spend cap and the
+ * context check. Without one they are the body's bytes times a ratio learned from returned usage. */
+typedef struct sheaf_token_counter {
+  uint32_t struct_bytes;
+  uint32_t reserved;
+  void *ctx; /* outlives the engine */
+  /* Tokens of a final body for a model, or SHEAF_ABSENT: not known. Called at admission; takes as
+   * long as the text is; may not call the engine. */
+  int64_t (*count)(void *ctx, const sheaf_provider *provider, sheaf_slice model, sheaf_slice body);
+} sheaf_token_counter;
+
 /* Ranges, defaults and meanings of the numbers stand in one table: sheaf_option_at. 0 is a value,
  * not "default": fill with sheaf_engine_options_init first. All slices are copied. */
 typedef struct sheaf_engine_options {
@@ -100,9 +111,13 @@ typedef struct sheaf_engine_options {
   uint64_t reply_bytes_max;  /* after decompression */
   uint64_t reply_keep_bytes; /* reply memory kept per slot between exchanges */
   uint64_t stream;           /* 1: every request is streamed */
+  /* Input as counted and max_tokens together may not exceed it: such a request ends as
+   * context_length, unsent. 0: not checked; needs a counter. */
+  uint64_t context_tokens;
 
   const struct sheaf_price_table *prices; /* NULL: the built-in one; outlives the engine */
   sheaf_sha256_blocks_fn sha256_blocks;   /* NULL: the portable one */
+  const sheaf_token_counter *tokens;      /* NULL: estimated; the struct is copied */
 } sheaf_engine_options;
 
 /* Every default of the table below; no endpoints yet. Since 0.1. */

@@ -66,6 +66,17 @@ static int32_t refuse(sheaf_parse_error *error, int32_t status, const char *fiel
   return status;
 }
 
+/* UINT32_MAX: nobody can tell. */
+static uint32_t count_input(sheaf_engine *engine, const sheaf__route *route, sheaf_slice body) {
+  const sheaf_token_counter *tokens = &engine->tokens;
+  if (tokens->count == NULL) return UINT32_MAX;
+  engine->inside = true;
+  int64_t count = tokens->count(tokens->ctx, route->provider,
+                                (sheaf_slice){route->model, route->model_bytes}, body);
+  engine->inside = false;
+  return count < 0 ? UINT32_MAX : (uint32_t)sheaf__min_u64((uint64_t)count, UINT32_MAX - 1);
+}
+
 static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__row *row,
                      sheaf_buf *text, sheaf_parse_error *error) {
   uint32_t route_at, path_at;
@@ -77,6 +88,7 @@ static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__
   if (request->flags & SHEAF_REQUEST_TASK) {
     row->flags |= SHEAF__ROW_TASK;
     row->path = UINT16_MAX;
+    row->counted = UINT32_MAX;
     row->output_max = request->max_tokens
                           ? (uint32_t)sheaf__min_u64(request->max_tokens, UINT32_MAX - 1)
                           : UINT32_MAX;
@@ -106,6 +118,7 @@ static int32_t build(sheaf_engine *engine, const sheaf_request *request, sheaf__
   row->path = (uint16_t)path_at;
   row->operation = (uint8_t)out.operation;
   row->body_bytes = (uint32_t)text->bytes;
+  row->counted = count_input(engine, route, sheaf_buf_slice(text));
   row->output_max = out.output_tokens_max < 0
                         ? UINT32_MAX
                         : (uint32_t)sheaf__min_u64((uint64_t)out.output_tokens_max, UINT32_MAX - 1);
@@ -197,11 +210,32 @@ bool sheaf__meets_unknown(sheaf_engine *engine, sheaf__row *row) {
   return false;
 }
 
+static int64_t known(uint32_t number) {
+  return number == UINT32_MAX ? SHEAF_ABSENT : (int64_t)number;
+}
+
+sheaf__cost sheaf__row_cost(const sheaf__row *row, const sheaf__pool *pool) {
+  return sheaf__pool_estimate(pool, row->body_bytes, known(row->counted), known(row->output_max));
+}
+
+/* Ends a row that was just admitted, unsent. */
+static void end_unsent(sheaf_engine *engine, sheaf__row *row, uint32_t error_class,
+                       const char *message) {
+  row->state = SHEAF__AT_FLIGHT;
+  engine->rows_flying++;
+  sheaf__complete(engine, row, error_class, message);
+}
+
+static bool exceeds_context(const sheaf_engine *engine, const sheaf__row *row) {
+  if (engine->options.context_tokens == 0 || row->counted == UINT32_MAX) return false;
+  uint64_t output = row->output_max == UINT32_MAX ? 0 : row->output_max;
+  return row->counted + output > engine->options.context_tokens;
+}
+
 static int32_t enqueue_new(sheaf_engine *engine, sheaf__row *row) {
   sheaf__route *route = &engine->routes[row->route];
   sheaf__pool *pool = &engine->pools[engine->seats[route->seats[0]].pool];
-  int64_t output_max = row->output_max == UINT32_MAX ? SHEAF_ABSENT : (int64_t)row->output_max;
-  sheaf__cost cost = sheaf__pool_estimate(pool, row->body_bytes, output_max);
+  sheaf__cost cost = sheaf__row_cost(row, pool);
   uint64_t units = ((uint64_t)cost.input_tokens + cost.output_tokens) / 256;
   row->item.cost = units == 0 ? 1 : (uint32_t)sheaf__min_u64(units, UINT32_MAX);
   int32_t status =
@@ -277,10 +311,13 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
     return status;
   }
   if (sheaf__route_stopped(engine, &engine->routes[row->route])) {
-    row->state = SHEAF__AT_FLIGHT;
-    engine->rows_flying++;
-    sheaf__complete(engine, row, engine->stop_class,
-                    "the key was stopped by an earlier refusal; nothing was sent");
+    end_unsent(engine, row, engine->stop_class,
+               "the key was stopped by an earlier refusal; nothing was sent");
+    return SHEAF_OK;
+  }
+  if (exceeds_context(engine, row)) {
+    end_unsent(engine, row, SHEAF_CLASS_CONTEXT_LENGTH,
+               "input and max_tokens exceed context_tokens: shorten the request; nothing was sent");
     return SHEAF_OK;
   }
   return enqueue_new(engine, row);

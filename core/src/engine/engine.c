@@ -66,6 +66,7 @@ int32_t sheaf_engine_new(const sheaf_engine_options *options, const sheaf_alloca
     return status;
   }
   const sheaf_engine_options *o = &engine->options;
+  if (o->tokens != NULL) engine->tokens = *o->tokens;
   engine->retry = (sheaf__retry_options){.max_retries = o->max_retries,
                                          .max_throttles = o->max_throttles,
                                          .retry_base_ms = o->retry_base_ms,

@@ -67,6 +67,7 @@ typedef struct sheaf__row {
   struct sheaf__history *history; /* NULL until a first failure */
   uint32_t body_bytes;
   uint32_t output_max; /* tokens; UINT32_MAX: not capped */
+  uint32_t counted;    /* input tokens; UINT32_MAX: not counted */
   uint32_t line;
   uint32_t queue_us; /* admission to first start, saturating; UINT32_MAX: not started */
   uint16_t id_bytes;
@@ -339,6 +340,7 @@ struct sheaf_engine {
   sheaf_source source;
   sheaf_sink sink;
   sheaf_host host;
+  sheaf_token_counter tokens; /* count NULL: none */
   sheaf_hooks hooks;
   bool opened, has_source, has_store, event_pending, scan_started;
   int32_t failure;    /* what run_once owes its caller */
@@ -418,6 +420,7 @@ void sheaf__slots_deinit(sheaf_engine *engine);
 int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *request, uint64_t *index,
                      sheaf_parse_error *error, bool ask_source);
 bool sheaf__meets_unknown(sheaf_engine *engine, sheaf__row *row);
+sheaf__cost sheaf__row_cost(const sheaf__row *row, const sheaf__pool *pool);
 int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *request, uint64_t index);
 int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row,
                             const sheaf__lane_action *action);

@@ -190,8 +190,7 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
     return SHEAF_E_EMPTY;
   }
   const sheaf__pool *pool = &engine->pools[engine->seats[route->seats[0]].pool];
-  int64_t output_max = row->output_max == UINT32_MAX ? SHEAF_ABSENT : (int64_t)row->output_max;
-  sheaf__cost cost = sheaf__pool_estimate(pool, row->body_bytes, output_max);
+  sheaf__cost cost = sheaf__row_cost(row, pool);
   seat_choice choice = choose_seat(engine, route, row, &cost);
   if (!choice.found) {
     engine->stats.limited_by = choice.limited_by;

@@ -41,6 +41,8 @@ static const sheaf_option options_table[] = {
            "reply memory a slot keeps between exchanges, bytes"),
     OPTION(max_tokens, 0, 10000000, 0, "output cap for requests that give none; 0: not sent"),
     CHOICE(stream, "no|yes", 1, 0, "ask for streamed replies"),
+    OPTION(context_tokens, 0, 1000000000, 0,
+           "most tokens of a request, input and max_tokens; 0: not checked"),
 };
 
 #define OPTION_COUNT (sizeof options_table / sizeof options_table[0])

@@ -31,9 +31,12 @@ static uint32_t to_u32(uint64_t n) {
   return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-sheaf__cost sheaf__pool_estimate(const sheaf__pool *pool, uint64_t body_bytes, int64_t output_max) {
+sheaf__cost sheaf__pool_estimate(const sheaf__pool *pool, uint64_t body_bytes, int64_t counted,
+                                 int64_t output_max) {
   sheaf__cost cost = {0};
-  cost.input_tokens = to_u32(sheaf__mul_sat(body_bytes, pool->input_ratio_x1024) / 1024);
+  cost.input_tokens = counted >= 0
+                          ? to_u32((uint64_t)counted)
+                          : to_u32(sheaf__mul_sat(body_bytes, pool->input_ratio_x1024) / 1024);
   const uint64_t mean =
       pool->output_mean_x1024 ? (pool->output_mean_x1024 + 1023) / 1024 : OUTPUT_FIRST;
   if (output_max < 0)

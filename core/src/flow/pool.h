@@ -69,8 +69,10 @@ typedef struct sheaf__pool {
 
 void sheaf__pool_init(sheaf__pool *pool, const sheaf__pool_options *options, uint64_t now_ns);
 
-/* What an exchange of body_bytes with at most output_max (SHEAF_ABSENT: not capped) reserves. */
-sheaf__cost sheaf__pool_estimate(const sheaf__pool *pool, uint64_t body_bytes, int64_t output_max);
+/* What an exchange of body_bytes, of `counted` input tokens where they are known (else SHEAF_ABSENT), with at
+ * most output_max (SHEAF_ABSENT: not capped) reserves. */
+sheaf__cost sheaf__pool_estimate(const sheaf__pool *pool, uint64_t body_bytes, int64_t counted,
+                                 int64_t output_max);
 
 /* May an exchange of this cost start now? 0: yes. Else the time to ask again (> now_ns), with
  * *limited_by a SHEAF_LIMITED_BY_*. */
