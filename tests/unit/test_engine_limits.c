@@ -204,7 +204,6 @@ TEST(counted_tokens_are_what_a_token_limit_holds_back) {
   for (int counts = 0; counts < 2; counts++) {
     unsigned calls = 0;
     const sheaf_token_counter counter = {sizeof counter, 0, &calls, count_letters};
-    bench b;
     bench_init(&b);
     b.options.concurrency = 100;
     b.options.input_tpm = 6000;
@@ -222,7 +221,6 @@ TEST(counted_tokens_are_what_a_token_limit_holds_back) {
 TEST(a_request_longer_than_the_context_ends_unsent) {
   unsigned calls = 0;
   const sheaf_token_counter counter = {sizeof counter, 0, &calls, count_letters};
-  bench b;
   bench_init(&b);
   b.options.context_tokens = 10;
   b.options.max_tokens = 4;

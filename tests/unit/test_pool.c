@@ -622,7 +622,8 @@ TEST(output_is_estimated_by_its_mean_within_max_tokens) {
   const sheaf__cost cost = sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096);
   const sheaf_usage u = {.input_total = 1, .output_total = 1000};
   sheaf__pool_settle(&p, &cost, SHEAF_BILLING_BILLED, &u, 0, 0);
-  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096).output_tokens, 528); /* 512 + 488 / 32 = 527.25, up */
+  CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096).output_tokens,
+           528); /* 512 + 488 / 32 = 527.25, up */
   for (int i = 0; i < 1000; i++) sheaf__pool_settle(&p, &cost, SHEAF_BILLING_BILLED, &u, 0, 0);
   CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 4096).output_tokens, 1000);
   CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, 300).output_tokens, 300);
@@ -651,7 +652,7 @@ TEST(estimates_learn_only_from_what_was_billed_and_told) {
 
 TEST(enormous_numbers_do_not_wrap_estimates) {
   sheaf__pool p = unknown_pool();
-  CHECK_EQ(sheaf__pool_estimate(&p, UINT64_MAX, INT64_MAX).input_tokens, UINT32_MAX);
+  CHECK_EQ(sheaf__pool_estimate(&p, UINT64_MAX, SHEAF_ABSENT, INT64_MAX).input_tokens, UINT32_MAX);
   CHECK_EQ(sheaf__pool_estimate(&p, 0, SHEAF_ABSENT, INT64_MAX).output_tokens, UINT32_MAX);
   const sheaf_usage u = {.input_total = INT64_MAX, .output_total = INT64_MAX, .cache_read = -5};
   const sheaf__cost most = {UINT32_MAX, UINT32_MAX};
