@@ -474,8 +474,8 @@ static void pump(world *w) {
       schedule(w, &w->wake, w->now + 100 * MS);
       return;
     }
-    const sheaf__cost cost =
-        sheaf__pool_estimate(&w->pool, 4ull * INPUT_TOKENS, (int64_t)w->s->max_tokens);
+    const sheaf__cost cost = sheaf__pool_estimate(&w->pool, 4ull * INPUT_TOKENS, SHEAF_ABSENT,
+                                                  (int64_t)w->s->max_tokens);
     uint64_t at = sheaf__breaker_gate(&w->breaker, w->now);
     uint32_t by;
     if (at == 0) at = sheaf__pool_gate(&w->pool, &cost, w->now, &by);
