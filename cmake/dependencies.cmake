@@ -26,6 +26,8 @@ sheaf_require(csv libcsv-dev)
 if(SHEAF_SIM)
   sheaf_find(microhttpd libmicrohttpd microhttpd.h microhttpd)
   sheaf_require(microhttpd libmicrohttpd-dev)
+  sheaf_find(zlib zlib zlib.h z)
+  sheaf_require(zlib zlib1g-dev)
 endif()
 
 if(SHEAF_TESTS)

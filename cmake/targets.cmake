@@ -24,7 +24,7 @@ function(sheaf_sources variable)
 endfunction()
 
 sheaf_sources(sheaf_core_sources core/src/*)
-sheaf_sources(sheaf_native_sources native/curl native/client native/files)
+sheaf_sources(sheaf_native_sources native/curl native/client native/files native/tokens)
 sheaf_sources(sheaf_sim_sources native/sim)
 file(GLOB sheaf_cli_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/native/cli/*.c")
 
@@ -89,7 +89,8 @@ if(SHEAF_SIM)
   set_target_properties(sheaf_sim PROPERTIES LINKER_LANGUAGE C)
   sheaf_warnings(sheaf_sim)
   target_include_directories(sheaf_sim PUBLIC "${PROJECT_SOURCE_DIR}/native")
-  target_link_libraries(sheaf_sim PUBLIC sheaf sheaf_dep_microhttpd Threads::Threads m)
+  target_link_libraries(sheaf_sim PUBLIC sheaf sheaf_dep_microhttpd sheaf_dep_zlib
+                                         Threads::Threads m)
 endif()
 
 if(SHEAF_CLI AND sheaf_cli_sources)

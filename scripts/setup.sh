@@ -5,8 +5,9 @@
 # is needed, and the build finds out whether it is there.
 
 sheaf_packages_build="gcc libc6-dev cmake ninja-build pkg-config libcjson-dev \
-libcurl4-openssl-dev libcsv-dev libmicrohttpd-dev libcmocka-dev"
-sheaf_packages_test="$sheaf_packages_build g++ clang-14 clang-format-14 libclang-rt-14-dev python3"
+libcurl4-openssl-dev libcsv-dev libmicrohttpd-dev zlib1g-dev libcmocka-dev"
+sheaf_packages_test="$sheaf_packages_build g++ clang-14 clang-format-14 libclang-rt-14-dev python3 \
+python3-jsonschema"
 
 sheaf_say() { printf '== %s\n' "$*"; }
 

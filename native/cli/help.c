@@ -134,21 +134,56 @@ static void print_options(FILE *to) {
   }
 }
 
+static const char sim_head[] =
+    "sheaf sim [options]\n"
+    "\n"
+    "A provider on this machine that costs nothing: the shapes, limits, delays and faults of "
+    "OpenAI,\n"
+    "Anthropic, Gemini and Ollama. Its first line of output is its address, with --https the "
+    "second\n"
+    "is the certificate to trust. It ends on Ctrl-C and prints its ledger.\n"
+    "\n"
+    "  sheaf sim --port 8080 --latency lognormal:300:0.8 --itl fixed:12 --fault 429:0.05,500:1%\n"
+    "  sheaf sim --rpm 500 --tpm 200000 --capacity 16 --queue 64\n"
+    "  sheaf sim --answer canned:answers.jsonl --faults storm.jsonl --time-scale 0.1\n"
+    "\n";
+
+static const char sim_tail[] =
+    "\n"
+    "A request may ask for a fault (\"x-sheaf-fault: 429\", or \"429:3\" for the first three "
+    "tries) and\n"
+    "for a kind of answer (\"x-sheaf-answer: json\"). GET /_sim/stats and /_sim/ledger tell what "
+    "came,\n"
+    "what was answered and what would have been billed; POST /_sim/reset forgets it.\n"
+    "Behind --https and --http2 faults of the wire arrive as the proxy in front passes them on.\n";
+
+static void print_faults(FILE *to) {
+#ifdef SHEAF_SIM
+  const char *name;
+  size_t column = 0;
+  fputs("\nKinds of faults\n ", to);
+  for (uint32_t i = 0; (name = sheaf_sim_fault_name(i)) != NULL; i++) {
+    if (column + strlen(name) > 90) {
+      fputs("\n ", to);
+      column = 0;
+    }
+    column += (size_t)fprintf(to, " %s", name);
+  }
+  fputs("\n", to);
+#else
+  (void)to;
+#endif
+}
+
 static void print_sim(FILE *to) {
-  fputs(
-      "sheaf sim [options]\n"
-      "\n"
-      "A provider on loopback that costs nothing: OpenAI, Anthropic, Gemini and Ollama shapes. "
-      "Its\n"
-      "first line of output is its address. It ends on Ctrl-C and prints its ledger. A header\n"
-      "\"x-sheaf-fault: 429\" asks for one fault.\n"
-      "\n",
-      to);
+  fputs(sim_head, to);
 #ifdef SHEAF_SIM
   const char *name, *value, *about;
   for (uint32_t i = 0; sheaf_sim_option_at(i, &name, &value, &about); i++)
     print_row(to, name, value, about);
 #endif
+  print_faults(to);
+  fputs(sim_tail, to);
 }
 
 int cli_help(FILE *to, const char *command) {

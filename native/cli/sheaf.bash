@@ -24,17 +24,19 @@ _sheaf() {
     --resend-unknown) mapfile -t COMPREPLY < <(compgen -W "never within-budget always" -- "$cur"); return ;;
     --on-breaker) mapfile -t COMPREPLY < <(compgen -W "wait fail" -- "$cur"); return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W "jsonl text csv" -- "$cur"); return ;;
-    --answer) mapfile -t COMPREPLY < <(compgen -W "echo lorem" -- "$cur"); return ;;
+    --answer) mapfile -t COMPREPLY < <(compgen -W "echo lorem canned: json tool" -- "$cur"); return ;;
+    --strict | --https) mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur"); return ;;
     --order) mapfile -t COMPREPLY < <(compgen -W "input completion" -- "$cur"); return ;;
     --concurrency) mapfile -t COMPREPLY < <(compgen -W "auto 8 16 64 256" -- "$cur"); return ;;
-    -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --input)
+    -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --input | --faults)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
       ;;
     --base-url | --model | --system | --template | --rpm | --tpm | --max-retries | --limit | --runs | \
       --attempt-timeout-ms | --deadline-ms | --budget-usd | --target | --port | --host | --seed | \
       --latency | --fault | --sim-latency | --sim-fault | --key | --itl | --time-scale | \
-      --retry-after | --dimensions)
+      --retry-after | --dimensions | --itpm | --otpm | --capacity | --queue | --models | --context | \
+      --giant-bytes | --drip | --refuse | --ledger)
       return
       ;;
   esac

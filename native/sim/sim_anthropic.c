@@ -1,200 +1,204 @@
-/* sim_anthropic.c: messages and models as Anthropic shapes them (protocols 2). */
-#include "sim_int.h"
+/* sim_anthropic.c: messages, token counts and models as Anthropic shapes them (protocols 2; what is
+ * null there is null in the official SDK's types, too).
+ *
+ * Outline: usage; the message; a stream's events; models; the table. */
+#include "sim_shapes.h"
 
 #include <string.h>
 
-/* From this version on, sampling parameters are refused (protocols 2.1). */
-static bool refuses_sampling(const sim_call *call) {
-  return strcmp(call->version, "2026-10-21") >= 0;
+/* ---- Usage ---- */
+
+/* Nothing is ever cached here. */
+static void write_usage(sim_call *call, uint64_t output_tokens) {
+  if (call->is_usage_hidden) return;
+  sheaf__sim_write(&call->out,
+                   ",\"usage\":{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,"
+                   "\"cache_read_input_tokens\":0,\"cache_creation\":"
+                   "{\"ephemeral_5m_input_tokens\":0,\"ephemeral_1h_input_tokens\":0},"
+                   "\"output_tokens\":%u,\"output_tokens_details\":null,"
+                   "\"server_tool_use\":null,\"service_tier\":\"standard\",\"speed\":null,"
+                   "\"inference_geo\":null}",
+                   call->input_tokens, output_tokens);
 }
 
-static uint32_t anthropic_read(sim_call *call) {
-  static const char *const paths[] = {"model",  "messages",    "stream", "max_tokens",
-                                      "system", "temperature", "top_p",  "top_k"};
-  sheaf_slice values[8];
-  if (!call->version) {
-    call->detail = "anthropic-version: header is required";
-    return SIM_BAD_FIELD;
-  }
-  if (sheaf_json_pick(sheaf_buf_slice(&call->body), paths, 8, values, NULL, NULL) != SHEAF_OK)
-    return SIM_BAD_JSON;
-  if (refuses_sampling(call) && (values[5].bytes || values[6].bytes || values[7].bytes)) {
-    call->detail = "temperature, top_p and top_k are not supported in this version.";
-    return SIM_BAD_FIELD;
-  }
-  call->is_stream = sheaf_json_true(values[2]);
-  call->stream_type = "text/event-stream; charset=utf-8";
-  uint32_t error = sheaf__sim_read_model(call, values[0]);
-  if (error != SIM_ERROR_COUNT) return error;
-  if (sheaf_json_kind(values[3]) != SHEAF_JSON_NUMBER) {
-    call->detail = "max_tokens";
-    return SIM_MISSING_FIELD;
-  }
-  sheaf__sim_read_limit(call, values[3]);
-  if (values[4].bytes) sheaf__sim_read_also(call, values[4]);
-  return sheaf__sim_read_messages(call, values[1]);
-}
+/* ---- The message ---- */
 
+/* A call of a tool that was cut short is no call. */
 static const char *stop_reason(const sim_call *call) {
-  return call->is_cut_short ? "max_tokens" : "end_turn";
+  const sim_part *last = sheaf__sim_part_last(call, 0);
+  if (last && last->is_cut_short) return "max_tokens";
+  return last && last->kind == SIM_PART_TOOL ? "tool_use" : "end_turn";
 }
 
 static void write_head(sim_call *call) {
   sheaf_buf_append_text(&call->out, "{\"id\":\"");
-  sheaf__sim_id(call, "msg_", &call->out);
+  sheaf__sim_id(call, "msg_", 0, &call->out);
   sheaf__sim_write(&call->out,
                    "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"%r\",\"content\":[",
-                   &call->model);
+                   &call->asked.model);
 }
 
-static void write_usage(sim_call *call, uint64_t output_tokens) {
-  sheaf__sim_write(&call->out,
-                   "\"usage\":{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,"
-                   "\"cache_read_input_tokens\":0,\"output_tokens\":%u,"
-                   "\"service_tier\":\"standard\"}",
-                   call->input_tokens, output_tokens);
-}
-
-static void anthropic_answer(sim_call *call) {
-  if (call->route->task == SIM_MODELS) {
-    sheaf_buf_append_text(
-        &call->out,
-        "{\"data\":[{\"type\":\"model\",\"id\":\"sim-1\",\"display_name\":\"Sim 1\","
-        "\"created_at\":\"2026-01-01T00:00:00Z\"}],\"has_more\":false,\"first_id\":\"sim-1\","
-        "\"last_id\":\"sim-1\"}");
-    return;
-  }
-  sheaf_slice text = sheaf_buf_slice(&call->text);
-  write_head(call);
-  sheaf__sim_write(&call->out,
-                   "{\"type\":\"text\",\"text\":%q}],\"stop_reason\":\"%s\","
-                   "\"stop_sequence\":null,",
-                   &text, stop_reason(call));
-  write_usage(call, call->output_tokens);
+static void write_tail(sim_call *call, const char *reason, uint64_t output_tokens) {
+  sheaf_buf_append_text(&call->out, "],\"stop_reason\":");
+  sheaf__sim_write(&call->out, reason ? "\"%s\"" : "null", reason);
+  sheaf_buf_append_text(&call->out,
+                        ",\"stop_sequence\":null,\"stop_details\":null,\"container\":null,"
+                        "\"diagnostics\":null");
+  write_usage(call, output_tokens);
   sheaf_buf_append_text(&call->out, "}");
 }
 
-static void anthropic_stream_open(sim_call *call) {
+/* Up to the value of "input". */
+static void write_tool_head(sim_call *call, const sim_part *part) {
+  sheaf_buf_append_text(&call->out, "{\"type\":\"tool_use\",\"id\":\"");
+  sheaf__sim_id(call, "toolu_", (uint64_t)part->index + 1, &call->out);
+  sheaf__sim_write(&call->out, "\",\"name\":\"%r\",\"caller\":{\"type\":\"direct\"},\"input\":",
+                   &call->asked.tool[part->tool].name);
+}
+
+static void write_block(sim_call *call, const sim_part *part) {
+  sheaf_slice text = sheaf__sim_part_text(call, part);
+  if (part->kind == SIM_PART_TEXT) {
+    sheaf__sim_write(&call->out, "{\"type\":\"text\",\"text\":%q,\"citations\":null}", &text);
+    return;
+  }
+  write_tool_head(call, part);
+  sheaf__sim_write(&call->out, "%r}", &text);
+}
+
+static void write_message(sim_call *call) {
+  bool is_first = true;
+  write_head(call);
+  for (uint32_t i = 0; i < call->part_count; i++) {
+    if (call->parts[i].bytes == 0) continue; /* an empty block is none */
+    if (!is_first) sheaf_buf_append_text(&call->out, ",");
+    write_block(call, &call->parts[i]);
+    is_first = false;
+  }
+  write_tail(call, stop_reason(call), call->output_tokens);
+}
+
+/* ---- Events ---- */
+
+static void stream_open(sim_call *call) {
   sheaf_buf_append_text(&call->out,
                         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
   write_head(call);
-  sheaf_buf_append_text(&call->out, "],\"stop_reason\":null,\"stop_sequence\":null,");
-  write_usage(call, 1);
-  sheaf_buf_append_text(&call->out,
-                        "}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\","
-                        "\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n"
-                        "event: ping\ndata: {\"type\":\"ping\"}\n\n");
+  write_tail(call, NULL, call->output_tokens ? 1 : 0);
+  sheaf_buf_append_text(&call->out, "}\n\n");
 }
 
-static void anthropic_stream_piece(sim_call *call, sheaf_slice piece) {
+static void write_delta_head(sim_call *call, const sim_part *part) {
   sheaf__sim_write(&call->out,
                    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\","
-                   "\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":%q}}\n\n",
-                   &piece);
+                   "\"index\":%u,\"delta\":",
+                   (uint64_t)part->index);
 }
 
-static void anthropic_stream_close(sim_call *call) {
+static void write_json_delta(sim_call *call, const sim_part *part, sheaf_slice piece) {
+  write_delta_head(call, part);
+  sheaf__sim_write(&call->out, "{\"type\":\"input_json_delta\",\"partial_json\":%q}}\n\n", &piece);
+}
+
+static void part_open(sim_call *call, const sim_part *part) {
+  if (part->bytes == 0) return;
   sheaf__sim_write(&call->out,
-                   "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}"
-                   "\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":"
-                   "{\"stop_reason\":\"%s\",\"stop_sequence\":null},\"usage\":"
-                   "{\"output_tokens\":%u}}\n\n"
-                   "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-                   stop_reason(call), call->output_tokens);
-}
-
-typedef struct anthropic_error_row {
-  uint32_t status;
-  const char *type;
-} anthropic_error_row;
-
-static uint32_t anthropic_error(sim_call *call, uint32_t error) {
-  static const anthropic_error_row rows[SIM_ERROR_COUNT] = {
-      [SIM_BAD_JSON] = {400, "invalid_request_error"},
-      [SIM_MISSING_FIELD] = {400, "invalid_request_error"},
-      [SIM_BAD_FIELD] = {400, "invalid_request_error"},
-      [SIM_NO_KEY] = {401, "authentication_error"},
-      [SIM_WRONG_KEY] = {401, "authentication_error"},
-      [SIM_NO_PATH] = {404, "not_found_error"},
-      [SIM_WRONG_METHOD] = {405, "invalid_request_error"},
-      [SIM_TOO_LARGE] = {413, "request_too_large"},
-      [SIM_RATE_REQUESTS] = {429, "rate_limit_error"},
-      [SIM_RATE_TOKENS] = {429, "rate_limit_error"},
-      [SIM_RATE_NEVER] = {429, "rate_limit_error"},
-      [SIM_BUSY] = {429, "rate_limit_error"},
-      [SIM_QUOTA] = {429, "rate_limit_error"},
-      [SIM_SERVER_ERROR] = {500, "api_error"},
-      [SIM_OVERLOADED] = {529, "overloaded_error"},
-  };
-  sheaf__sim_write(&call->out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"",
-                   rows[error].type);
-  if (error == SIM_MISSING_FIELD)
-    sheaf__sim_write(&call->out, "%s: Field required", call->detail);
-  else if (error == SIM_OVERLOADED)
-    sheaf_buf_append_text(&call->out, "Overloaded");
-  else
-    sheaf__sim_error_text(call, error, &call->out);
-  sheaf_buf_append_text(&call->out, "\"");
-  if (error == SIM_QUOTA)
-    sheaf_buf_append_text(&call->out,
-                          ",\"details\":{\"error_code\":\"enforced_spend_limit_reached\"}");
-  sheaf_buf_append_text(&call->out, "},\"request_id\":\"");
-  sheaf__sim_id(call, "req_", &call->out);
-  sheaf_buf_append_text(&call->out, "\"}");
-  return rows[error].status;
-}
-
-/* Token remainders are told in thousands (protocols 2.6); a small limit would only ever show 0, so
- * those stay exact. */
-static uint64_t told(uint64_t remaining, uint64_t limit) {
-  return limit < 10000 ? remaining : (remaining + 500) / 1000 * 1000;
-}
-
-static void limit_headers(sim_call *call, const sim_budget *budget, int64_t unix_s, bool is_tokens,
-                          const char *const names[3]) {
-  char reset[40];
-  if (!budget->limit) return;
-  uint64_t seconds = (budget->full_after_ns + SIM_SECOND - 1) / SIM_SECOND;
-  sheaf__sim_rfc3339(unix_s + (int64_t)seconds, reset, sizeof reset);
-  sheaf__sim_header_u64(call, names[0], budget->limit);
-  sheaf__sim_header_u64(call, names[1],
-                        is_tokens ? told(budget->remaining, budget->limit) : budget->remaining);
-  sheaf__sim_header(call, names[2], reset);
-}
-
-static void anthropic_headers(sim_call *call, int64_t unix_s) {
-  static const char *const requests[] = {"anthropic-ratelimit-requests-limit",
-                                         "anthropic-ratelimit-requests-remaining",
-                                         "anthropic-ratelimit-requests-reset"};
-  static const char *const tokens[] = {"anthropic-ratelimit-tokens-limit",
-                                       "anthropic-ratelimit-tokens-remaining",
-                                       "anthropic-ratelimit-tokens-reset"};
-  char text[48];
-  sheaf_buf id;
-  sheaf_buf_init(&id, &sheaf__sim_allocator, sizeof text - 1);
-  sheaf__sim_id(call, "req_", &id);
-  if (id.status == SHEAF_OK) {
-    memcpy(text, id.data, id.bytes);
-    text[id.bytes] = 0;
-    sheaf__sim_header(call, "request-id", text);
+                   "event: content_block_start\ndata: {\"type\":\"content_block_start\","
+                   "\"index\":%u,\"content_block\":",
+                   (uint64_t)part->index);
+  if (part->kind == SIM_PART_TEXT) {
+    sheaf_buf_append_text(&call->out, "{\"type\":\"text\",\"text\":\"\",\"citations\":null}}\n\n");
+  } else {
+    write_tool_head(call, part);
+    sheaf_buf_append_text(&call->out, "{}}}\n\n");
   }
-  sheaf_buf_deinit(&id);
-  sheaf__sim_header(call, "anthropic-organization-id", "00000000-0000-4000-8000-000000000001");
-  if (call->is_limited) {
-    limit_headers(call, &call->quota.requests, unix_s, false, requests);
-    limit_headers(call, &call->quota.tokens, unix_s, true, tokens);
+  if (part->index == 0)
+    sheaf_buf_append_text(&call->out, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
+  if (part->kind == SIM_PART_TOOL) write_json_delta(call, part, (sheaf_slice){"", 0});
+}
+
+static void part_piece(sim_call *call, const sim_part *part, sheaf_slice piece) {
+  if (part->kind == SIM_PART_TOOL) {
+    write_json_delta(call, part, piece);
+    return;
   }
-  if (call->retry_after_ns)
-    sheaf__sim_header_u64(call, "retry-after",
-                          (call->retry_after_ns + SIM_SECOND - 1) / SIM_SECOND);
+  write_delta_head(call, part);
+  sheaf__sim_write(&call->out, "{\"type\":\"text_delta\",\"text\":%q}}\n\n", &piece);
+}
+
+static void part_close(sim_call *call, const sim_part *part) {
+  if (part->bytes == 0) return;
+  sheaf__sim_write(&call->out,
+                   "event: content_block_stop\ndata: {\"type\":\"content_block_stop\","
+                   "\"index\":%u}\n\n",
+                   (uint64_t)part->index);
+}
+
+static void stream_close(sim_call *call) {
+  sheaf__sim_write(&call->out,
+                   "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":"
+                   "{\"stop_reason\":\"%s\",\"stop_sequence\":null,\"stop_details\":null,"
+                   "\"container\":null}",
+                   stop_reason(call));
+  if (!call->is_usage_hidden)
+    sheaf__sim_write(&call->out,
+                     ",\"usage\":{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,"
+                     "\"cache_read_input_tokens\":0,\"output_tokens\":%u,"
+                     "\"output_tokens_details\":null,\"server_tool_use\":null}",
+                     call->input_tokens, call->output_tokens);
+  sheaf_buf_append_text(&call->out,
+                        "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+}
+
+/* ---- Models ---- */
+
+static void write_model(sim_call *call, sheaf_slice name) {
+  const uint64_t context = call->world->options->context;
+  sheaf__sim_write(&call->out,
+                   "{\"type\":\"model\",\"id\":\"%r\",\"display_name\":\"%r\","
+                   "\"created_at\":\"2026-01-01T00:00:00Z\",\"capabilities\":null,"
+                   "\"lifecycle\":\"active\",\"line\":null,\"deprecated_at\":null,"
+                   "\"retires_at\":null,\"max_input_tokens\":",
+                   &name, &name);
+  sheaf__sim_write(&call->out, context ? "%u,\"max_tokens\":%u}" : "null,\"max_tokens\":null}",
+                   context, context);
+}
+
+static void write_models(sim_call *call) {
+  uint32_t count = 0;
+  sheaf_buf_append_text(&call->out, "{\"data\":[");
+  for (sheaf_slice name; (name = sheaf__sim_model_at(call->world, count)).bytes; count++) {
+    if (count) sheaf_buf_append_text(&call->out, ",");
+    write_model(call, name);
+  }
+  sheaf_slice first = sheaf__sim_model_at(call->world, 0);
+  sheaf_slice last = sheaf__sim_model_at(call->world, count ? count - 1 : 0);
+  sheaf__sim_write(&call->out, "],\"has_more\":false,\"first_id\":\"%r\",\"last_id\":\"%r\"}",
+                   &first, &last);
+}
+
+static void anthropic_answer(sim_call *call) {
+  switch (call->route->task) {
+    case SIM_MODELS: write_models(call); break;
+    case SIM_MODEL: write_model(call, call->asked.model); break;
+    case SIM_COUNT:
+      sheaf__sim_write(&call->out, "{\"input_tokens\":%u}", call->input_tokens);
+      break;
+    default: write_message(call); break;
+  }
 }
 
 const sim_provider sheaf__sim_anthropic = {
-    .read = anthropic_read,
+    .name = "anthropic",
+    .read = sheaf__sim_anthropic_read,
     .answer = anthropic_answer,
-    .stream_open = anthropic_stream_open,
-    .stream_piece = anthropic_stream_piece,
-    .stream_close = anthropic_stream_close,
-    .error = anthropic_error,
-    .headers = anthropic_headers,
+    .stream_open = stream_open,
+    .part_open = part_open,
+    .part_piece = part_piece,
+    .part_close = part_close,
+    .stream_close = stream_close,
+    .late_error = sheaf__sim_anthropic_late_error,
+    .error = sheaf__sim_anthropic_error,
+    .headers = sheaf__sim_anthropic_headers,
+    .stream_type = "text/event-stream; charset=utf-8",
 };

@@ -1,155 +1,248 @@
-/* sim_gemini.c: generateContent, streamGenerateContent and models as the Gemini API shapes them
- * (protocols 3). The model is in the path. */
-#include "sim_int.h"
+/* sim_gemini.c: generateContent and its stream, embeddings, token counts and models as the Gemini
+ * API shapes them (protocols 3). The model is in the path. JSON is that of proto3: what is zero is
+ * left out.
+ *
+ * A stream is events with alt=sse, each a whole response with what is new in it; without, one JSON
+ * array of the same, sent in pieces. A function call is never parted.
+ *
+ * Outline: usage; candidates; responses; the stream; embeddings; models; the table. */
+#include "sim_shapes.h"
 
-static uint32_t gemini_read(sim_call *call) {
-  static const char *const paths[] = {
-      "contents",
-      "systemInstruction.parts",
-      "system_instruction.parts",
-      "generationConfig.maxOutputTokens",
-      "generation_config.max_output_tokens",
-  };
-  sheaf_slice values[5];
-  if (sheaf_json_pick(sheaf_buf_slice(&call->body), paths, 5, values, NULL, NULL) != SHEAF_OK)
-    return SIM_BAD_JSON;
-  call->is_stream = call->route->streams;
-  call->stream_type = call->is_sse ? "text/event-stream" : "application/json; charset=UTF-8";
-  if (values[1].bytes) sheaf__sim_read_also(call, values[1]);
-  if (values[2].bytes) sheaf__sim_read_also(call, values[2]);
-  sheaf__sim_read_limit(call, values[3]);
-  sheaf__sim_read_limit(call, values[4]);
-  return sheaf__sim_read_messages(call, values[0]);
+/* ---- Usage ---- */
+
+static void write_count(sim_call *call, const char *name, const char *details, uint64_t tokens) {
+  if (tokens == 0) return;
+  sheaf__sim_write(&call->out, "\"%s\":%u,\"%s\":[{\"modality\":\"TEXT\",\"tokenCount\":%u}],",
+                   name, tokens, details, tokens);
 }
 
-/* One GenerateContentResponse. Zero counts are left out, as proto3 does. */
-static void write_response(sim_call *call, sheaf_slice text, const char *reason,
-                           uint64_t output_tokens) {
-  sheaf__sim_write(&call->out,
-                   "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":%q}],\"role\":\"model\"},",
-                   &text);
-  if (reason) sheaf__sim_write(&call->out, "\"finishReason\":\"%s\",", reason);
-  sheaf__sim_write(&call->out, "\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":%u,",
-                   call->input_tokens);
-  if (output_tokens) sheaf__sim_write(&call->out, "\"candidatesTokenCount\":%u,", output_tokens);
-  sheaf__sim_write(&call->out, "\"totalTokenCount\":%u},\"modelVersion\":\"%r\",\"responseId\":\"",
-                   call->input_tokens + output_tokens, &call->model);
-  sheaf__sim_id(call, "", &call->out);
+/* Takes the last comma back. */
+static void end_counts(sim_call *call) {
+  sheaf_buf *out = &call->out;
+  if (out->status == SHEAF_OK && out->bytes && out->data[out->bytes - 1] == ',') out->bytes--;
+  sheaf_buf_append_text(out, "}");
+}
+
+static void write_usage(sim_call *call, uint64_t output_tokens) {
+  if (call->is_usage_hidden) return;
+  sheaf_buf_append_text(&call->out, ",\"usageMetadata\":{");
+  write_count(call, "promptTokenCount", "promptTokensDetails", call->input_tokens);
+  write_count(call, "candidatesTokenCount", "candidatesTokensDetails", output_tokens);
+  sheaf__sim_write(&call->out, "\"totalTokenCount\":%u}", call->input_tokens + output_tokens);
+}
+
+/* ---- Candidates ---- */
+
+static const char *finish_reason(const sim_call *call, uint32_t choice) {
+  const sim_part *last = sheaf__sim_part_last(call, choice);
+  return last && last->is_cut_short ? "MAX_TOKENS" : "STOP";
+}
+
+static void write_function_call(sim_call *call, const sim_part *part) {
+  sheaf_slice arguments = sheaf__sim_part_text(call, part);
+  sheaf_buf_append_text(&call->out, "{\"functionCall\":{\"id\":\"");
+  sheaf__sim_id(call, "", ((uint64_t)part->choice << 32) + part->index + 1, &call->out);
+  sheaf__sim_write(&call->out, "\",\"name\":\"%r\",\"args\":%r}}",
+                   &call->asked.tool[part->tool].name, &arguments);
+}
+
+static void write_part(sim_call *call, const sim_part *part) {
+  sheaf_slice text = sheaf__sim_part_text(call, part);
+  if (part->kind == SIM_PART_TOOL)
+    write_function_call(call, part);
+  else
+    sheaf__sim_write(&call->out, "{\"text\":%q}", &text);
+}
+
+/* Ends the parts and the candidate. */
+static void write_candidate_tail(sim_call *call, uint32_t choice, bool is_last) {
+  sheaf_buf_append_text(&call->out, "],\"role\":\"model\"}");
+  if (is_last)
+    sheaf__sim_write(&call->out, ",\"finishReason\":\"%s\"", finish_reason(call, choice));
+  sheaf__sim_write(&call->out, ",\"index\":%u}", (uint64_t)choice);
+}
+
+#define CANDIDATE_HEAD "{\"content\":{\"parts\":["
+
+static void write_candidate(sim_call *call, uint32_t choice) {
+  bool is_first = true;
+  sheaf_buf_append_text(&call->out, CANDIDATE_HEAD);
+  for (uint32_t i = 0; i < call->part_count; i++) {
+    if (call->parts[i].choice != choice) continue;
+    if (!is_first) sheaf_buf_append_text(&call->out, ",");
+    write_part(call, &call->parts[i]);
+    is_first = false;
+  }
+  write_candidate_tail(call, choice, true);
+}
+
+/* ---- Responses ---- */
+
+static void write_response_head(sim_call *call) {
+  sheaf_buf_append_text(&call->out, "{\"candidates\":[");
+}
+
+static void write_response_tail(sim_call *call, uint64_t output_tokens) {
+  sheaf_buf_append_text(&call->out, "]");
+  write_usage(call, output_tokens);
+  sheaf__sim_write(&call->out, ",\"modelVersion\":\"%r\",\"responseId\":\"", &call->asked.model);
+  sheaf__sim_id(call, "", 0, &call->out);
   sheaf_buf_append_text(&call->out, "\"}");
 }
 
-static const char *finish_reason(const sim_call *call) {
-  return call->is_cut_short ? "MAX_TOKENS" : "STOP";
+static void write_whole(sim_call *call) {
+  write_response_head(call);
+  for (uint32_t i = 0; i < call->asked.choices; i++) {
+    if (i) sheaf_buf_append_text(&call->out, ",");
+    write_candidate(call, i);
+  }
+  write_response_tail(call, call->output_tokens);
 }
 
-static void gemini_answer(sim_call *call) {
-  if (call->route->task == SIM_MODELS)
-    sheaf_buf_append_text(
-        &call->out,
-        "{\"models\":[{\"name\":\"models/sim-1\",\"version\":\"1\",\"displayName\":\"Sim 1\","
-        "\"inputTokenLimit\":1048576,\"outputTokenLimit\":65536,"
-        "\"supportedGenerationMethods\":[\"generateContent\"]}]}");
-  else
-    write_response(call, sheaf_buf_slice(&call->text), finish_reason(call), call->output_tokens);
-}
+/* ---- The stream ---- */
 
-/* Events end in CRLF CRLF; without alt=sse the whole is one array, sent in pieces. */
-static void gemini_stream_open(sim_call *call) {
+static void stream_open(sim_call *call) {
   if (!call->is_sse) sheaf_buf_append_text(&call->out, "[");
 }
 
-static void gemini_stream_piece(sim_call *call, sheaf_slice piece) {
-  uint64_t sent = call->pieces_sent < call->output_tokens ? call->pieces_sent : call->output_tokens;
-  sheaf_buf_append_text(&call->out, call->is_sse ? "data: " : "");
-  write_response(call, piece, NULL, sent);
-  sheaf_buf_append_text(&call->out, call->is_sse ? "\r\n\r\n" : ",\r\n");
+static void write_chunk_head(sim_call *call) {
+  if (call->is_sse) sheaf_buf_append_text(&call->out, "data: ");
+  write_response_head(call);
 }
 
-static void gemini_stream_close(sim_call *call) {
-  sheaf_buf_append_text(&call->out, call->is_sse ? "data: " : "");
-  write_response(call, (sheaf_slice){0}, finish_reason(call), call->output_tokens);
-  sheaf_buf_append_text(&call->out, call->is_sse ? "\r\n\r\n" : "]\r\n");
+static void write_chunk_tail(sim_call *call, bool is_last) {
+  uint64_t sent = call->tokens_sent < call->output_tokens ? call->tokens_sent : call->output_tokens;
+  write_response_tail(call, is_last ? call->output_tokens : sent);
+  sheaf_buf_append_text(&call->out, call->is_sse ? "\r\n\r\n"
+                                    : is_last    ? "\r\n]\r\n"
+                                                 : "\r\n,\r\n");
 }
 
-typedef struct gemini_error_row {
-  uint32_t status;
-  const char *name;
-} gemini_error_row;
+static void part_piece(sim_call *call, const sim_part *part, sheaf_slice piece) {
+  if (part->kind == SIM_PART_TOOL) return;
+  write_chunk_head(call);
+  sheaf__sim_write(&call->out, CANDIDATE_HEAD "{\"text\":%q}", &piece);
+  write_candidate_tail(call, part->choice, false);
+  write_chunk_tail(call, false);
+}
 
-#define GOOGLE_RPC "type.googleapis.com/google.rpc."
+static void part_close(sim_call *call, const sim_part *part) {
+  if (part->kind != SIM_PART_TOOL) return;
+  write_chunk_head(call);
+  sheaf_buf_append_text(&call->out, CANDIDATE_HEAD);
+  write_function_call(call, part);
+  write_candidate_tail(call, part->choice, false);
+  write_chunk_tail(call, false);
+}
 
-/* The hint when to come back is in the body only; "PerDay" in quotaId is what tells money from
- * minutes (protocols 3.4). */
-static void write_details(sim_call *call, uint32_t error) {
-  const char *quota = NULL;
-  if (error == SIM_RATE_REQUESTS || error == SIM_BUSY)
-    quota = "GenerateRequestsPerMinutePerProjectPerModel";
-  if (error == SIM_RATE_TOKENS || error == SIM_RATE_NEVER)
-    quota = "GenerateContentInputTokensPerMinutePerProjectPerModel";
-  if (error == SIM_QUOTA) quota = "GenerateRequestsPerDayPerProjectPerModel";
-  if (error == SIM_WRONG_KEY)
-    sheaf_buf_append_text(&call->out, ",\"details\":[{\"@type\":\"" GOOGLE_RPC
-                                      "ErrorInfo\",\"reason\":\"API_KEY_INVALID\","
-                                      "\"domain\":\"googleapis.com\"}]");
-  if (!quota) return;
-  sheaf__sim_write(&call->out,
-                   ",\"details\":[{\"@type\":\"" GOOGLE_RPC
-                   "QuotaFailure\",\"violations\":[{\"quotaMetric\":"
-                   "\"generativelanguage.googleapis.com/generate_content\",\"quotaId\":\"%s\"}]}",
-                   quota);
-  if (call->retry_after_ns) {
-    uint64_t ms = (call->retry_after_ns + SIM_MS - 1) / SIM_MS;
-    char fraction[] = {'.', (char)('0' + ms / 100 % 10), (char)('0' + ms / 10 % 10),
-                       (char)('0' + ms % 10), 0};
-    for (size_t end = 3; end && (fraction[end] == '0' || fraction[end] == '.'); end--)
-      fraction[end] = 0;
-    if (ms % 1000 == 0) fraction[0] = 0;
-    sheaf__sim_write(&call->out,
-                     ",{\"@type\":\"" GOOGLE_RPC "RetryInfo\",\"retryDelay\":\"%u%ss\"}", ms / 1000,
-                     fraction);
+/* The last response holds nothing but why all ended (protocols 11). */
+static void stream_close(sim_call *call) {
+  write_chunk_head(call);
+  for (uint32_t i = 0; i < call->asked.choices; i++) {
+    if (i) sheaf_buf_append_text(&call->out, ",");
+    sheaf_buf_append_text(&call->out, CANDIDATE_HEAD "{\"text\":\"\"}");
+    write_candidate_tail(call, i, true);
   }
-  sheaf_buf_append_text(&call->out, "]");
+  write_chunk_tail(call, true);
 }
 
-static void write_message(sim_call *call, uint32_t error) {
-  sheaf_buf *out = &call->out;
-  if (error == SIM_MISSING_FIELD)
-    sheaf_buf_append_text(out, "* GenerateContentRequest.contents: contents is not specified");
-  else if (error == SIM_NO_KEY)
-    sheaf_buf_append_text(out, "Method doesn't allow unregistered callers.");
-  else if (error == SIM_WRONG_KEY)
-    sheaf_buf_append_text(out, "API key not valid. Please pass a valid API key.");
-  else if (error == SIM_OVERLOADED)
-    sheaf_buf_append_text(out, "The model is overloaded. Please try again later.");
-  else
-    sheaf__sim_error_text(call, error, out);
+/* ---- Embeddings ---- */
+
+static sheaf_slice dimensions_of(sheaf_slice object) {
+  return sheaf__sim_either(sheaf_json_member(object, "outputDimensionality"),
+                           sheaf_json_member(object, "output_dimensionality"));
 }
 
-static uint32_t gemini_error(sim_call *call, uint32_t error) {
-  static const gemini_error_row rows[SIM_ERROR_COUNT] = {
-      [SIM_BAD_JSON] = {400, "INVALID_ARGUMENT"},
-      [SIM_MISSING_FIELD] = {400, "INVALID_ARGUMENT"},
-      [SIM_BAD_FIELD] = {400, "INVALID_ARGUMENT"},
-      [SIM_NO_KEY] = {403, "PERMISSION_DENIED"},
-      [SIM_WRONG_KEY] = {400, "INVALID_ARGUMENT"},
-      [SIM_NO_PATH] = {404, "NOT_FOUND"},
-      [SIM_WRONG_METHOD] = {405, "UNIMPLEMENTED"},
-      [SIM_TOO_LARGE] = {413, "INVALID_ARGUMENT"},
-      [SIM_RATE_REQUESTS] = {429, "RESOURCE_EXHAUSTED"},
-      [SIM_RATE_TOKENS] = {429, "RESOURCE_EXHAUSTED"},
-      [SIM_RATE_NEVER] = {429, "RESOURCE_EXHAUSTED"},
-      [SIM_BUSY] = {429, "RESOURCE_EXHAUSTED"},
-      [SIM_QUOTA] = {429, "RESOURCE_EXHAUSTED"},
-      [SIM_SERVER_ERROR] = {500, "INTERNAL"},
-      [SIM_OVERLOADED] = {503, "UNAVAILABLE"},
-  };
-  sheaf__sim_write(&call->out, "{\"error\":{\"code\":%u,\"message\":\"",
-                   (uint64_t)rows[error].status);
-  write_message(call, error);
-  sheaf__sim_write(&call->out, "\",\"status\":\"%s\"", rows[error].name);
-  write_details(call, error);
-  sheaf_buf_append_text(&call->out, "}}");
-  return rows[error].status;
+/* An EmbedContentRequest's vector, of the length that it asks for. */
+static void write_embedding(sim_call *call, sheaf_slice request) {
+  sheaf_slice config = sheaf__sim_either(sheaf_json_member(request, "embedContentConfig"),
+                                         sheaf_json_member(request, "embed_content_config"));
+  sheaf_slice wanted = sheaf__sim_either(dimensions_of(request), dimensions_of(config));
+  uint64_t usual = call->asked.dimensions;
+  int64_t dimensions;
+  if (sheaf_json_int(wanted, &dimensions) == SHEAF_OK && dimensions > 0)
+    call->asked.dimensions = (uint64_t)dimensions;
+  sheaf_buf_reset(&call->text);
+  call->asked.inputs = sheaf_json_member(request, "content");
+  sheaf__sim_input(call, 0, &call->text);
+  sheaf_buf_append_text(&call->out, "{\"values\":");
+  sheaf__sim_write_vector(call, sheaf_buf_slice(&call->text));
+  sheaf_buf_append_text(&call->out, "}");
+  call->asked.dimensions = usual;
+}
+
+static void write_embed_usage(sim_call *call) {
+  if (call->is_usage_hidden) return;
+  sheaf_buf_append_text(&call->out, ",\"usageMetadata\":{");
+  write_count(call, "promptTokenCount", "promptTokenDetails", call->input_tokens);
+  end_counts(call);
+}
+
+static void write_batch(sim_call *call, sheaf_slice requests) {
+  sheaf_slice key, request;
+  sheaf_json_iter iter;
+  bool is_first = true;
+  if (sheaf_json_kind(requests) == SHEAF_JSON_OBJECT) {
+    write_embedding(call, requests);
+  } else if (sheaf_json_iter_init(&iter, requests) == SHEAF_OK) {
+    for (; sheaf_json_iter_next(&iter, &key, &request) == SHEAF_OK; is_first = false) {
+      if (!is_first) sheaf_buf_append_text(&call->out, ",");
+      write_embedding(call, request);
+    }
+  }
+}
+
+static void write_embeddings(sim_call *call) {
+  sheaf_slice requests = call->asked.inputs;
+  if (sheaf__sim_route_ends(call, ":batchEmbedContents")) {
+    sheaf_buf_append_text(&call->out, "{\"embeddings\":[");
+    write_batch(call, requests);
+    sheaf_buf_append_text(&call->out, "]");
+  } else {
+    sheaf_buf_append_text(&call->out, "{\"embedding\":");
+    write_embedding(call, requests);
+  }
+  write_embed_usage(call);
+  sheaf_buf_append_text(&call->out, "}");
+}
+
+/* ---- Models ---- */
+
+#define LIMIT_USUAL 1048576u
+
+static void write_model(sim_call *call, sheaf_slice name) {
+  uint64_t context = call->world->options->context;
+  sheaf__sim_write(&call->out,
+                   "{\"name\":\"models/%r\",\"version\":\"1\",\"displayName\":\"%r\","
+                   "\"description\":\"A simulated model.\",\"inputTokenLimit\":%u,"
+                   "\"outputTokenLimit\":65536,\"supportedGenerationMethods\":"
+                   "[\"generateContent\",\"countTokens\",\"embedContent\"],\"temperature\":1,"
+                   "\"topP\":0.95,\"topK\":64,\"maxTemperature\":2}",
+                   &name, &name, context ? context : LIMIT_USUAL);
+}
+
+static void write_models(sim_call *call) {
+  uint32_t count = 0;
+  sheaf_buf_append_text(&call->out, "{\"models\":[");
+  for (sheaf_slice name; (name = sheaf__sim_model_at(call->world, count)).bytes; count++) {
+    if (count) sheaf_buf_append_text(&call->out, ",");
+    write_model(call, name);
+  }
+  sheaf_buf_append_text(&call->out, "]}");
+}
+
+static void gemini_answer(sim_call *call) {
+  switch (call->route->task) {
+    case SIM_MODELS: write_models(call); break;
+    case SIM_MODEL: write_model(call, call->asked.model); break;
+    case SIM_EMBED: write_embeddings(call); break;
+    case SIM_COUNT:
+      sheaf_buf_append_text(&call->out, "{");
+      write_count(call, "totalTokens", "promptTokensDetails", call->input_tokens);
+      end_counts(call);
+      break;
+    default: write_whole(call); break;
+  }
 }
 
 /* No rate-limit headers are documented, and none is sent. */
@@ -159,11 +252,15 @@ static void gemini_headers(sim_call *call, int64_t unix_s) {
 }
 
 const sim_provider sheaf__sim_gemini = {
-    .read = gemini_read,
+    .name = "gemini",
+    .read = sheaf__sim_gemini_read,
     .answer = gemini_answer,
-    .stream_open = gemini_stream_open,
-    .stream_piece = gemini_stream_piece,
-    .stream_close = gemini_stream_close,
-    .error = gemini_error,
+    .stream_open = stream_open,
+    .part_piece = part_piece,
+    .part_close = part_close,
+    .stream_close = stream_close,
+    .late_error = sheaf__sim_gemini_late_error,
+    .error = sheaf__sim_gemini_error,
     .headers = gemini_headers,
+    .stream_type = "text/event-stream",
 };

@@ -1,21 +1,23 @@
-/* sim_int.h: what the files of the simulator share. It stands on the core's public headers only.
+/* sim_int.h: what the files of the simulator share beside the call itself (sim_call.h). It stands on
+ * the core's public headers only.
  *
- *   server  sockets, the loop, the life of a request           -> plan
- *   plan    what becomes of a request: fault, refusal, answer  -> limit, ledger, read, draw,
- * provider
- *   openai, anthropic, gemini, ollama: the shapes, one table of functions each */
+ *   server   sockets, the loop, the life of a request               -> plan, queue, raw
+ *   plan     what becomes of a request: fault, refusal, answer      -> fault, limit, ledger, time,
+ *                                                                      answer, spoil, provider
+ *   openai*, anthropic, gemini, ollama: the shapes, a table of functions for each dialect */
 #ifndef SIM_INT_H
 #define SIM_INT_H
 
-#include <sheaf/sim.h>
+#include "sim_call.h"
 
 #define SIM_SECOND 1000000000ull
 #define SIM_MS 1000000ull
+#define SIM_US 1000ull
 #define SIM_BODY_MAX (64u << 20)   /* a request's body; 413 beyond */
 #define SIM_REPLY_MAX (256u << 20) /* what one answer may grow to */
+#define SIM_FILE_MAX (64u << 20)   /* a file of answers, latencies or faults */
 #define SIM_WORDS_MAX 16384u       /* in one lorem answer */
 #define SIM_DIMENSIONS_MAX 4096u
-#define SIM_HEADERS_MAX 24u
 #define SIM_NO_FAULT UINT32_MAX
 
 /* ---- Small things (sim_write.c) ---- */
@@ -29,6 +31,8 @@ void sheaf__sim_write(sheaf_buf *out, const char *format, ...);
 void sheaf__sim_go_duration(uint64_t ns, char *text, size_t bytes);
 /* "2026-01-02T03:04:05Z" */
 void sheaf__sim_rfc3339(int64_t unix_s, char *text, size_t bytes);
+/* Reads a file whole. SHEAF_OK, SHEAF_E_IO, SHEAF_E_LIMIT, SHEAF_E_NOMEM. */
+int32_t sheaf__sim_read_file(const char *path, sheaf_buf *out);
 
 /* ---- Draws (sim_draw.c): keyed, so that a draw more or less moves no other ---- */
 
@@ -38,7 +42,10 @@ enum {
   SIM_DRAW_WORDS = 4,   /* takes two numbers */
   SIM_DRAW_ID = 6,
   SIM_DRAW_CUT = 7,
-  SIM_DRAW_TEXT = 1000 /* and on, one a word */
+  SIM_DRAW_RULE = 100, /* and on, one a line of the schedule */
+  SIM_DRAW_JSON = 900,
+  SIM_DRAW_TEXT = 1000,  /* and on, one a word */
+  SIM_DRAW_GAP = 1 << 20 /* and on, two a token */
 };
 uint64_t sheaf__sim_mix(uint64_t a, uint64_t b);
 uint64_t sheaf__sim_hash(const void *data, size_t bytes, uint64_t seed);
@@ -46,51 +53,88 @@ uint64_t sheaf__sim_hash(const void *data, size_t bytes, uint64_t seed);
 uint64_t sheaf__sim_draw(uint64_t key, uint64_t purpose, uint64_t n);
 uint64_t sheaf__sim_lognormal(uint64_t key, uint64_t purpose, uint64_t median,
                               uint32_t sigma_milli);
-uint64_t sheaf__sim_latency_ns(const sheaf_sim_options *options, uint64_t key);
-/* SIM_NO_FAULT or a fault. */
-uint32_t sheaf__sim_fault(const sheaf_sim_options *options, uint64_t key);
 /* Appends `words` words. */
 void sheaf__sim_lorem(uint64_t key, uint64_t words, sheaf_buf *out);
-/* Appends a JSON array of numbers that belong to text. */
-void sheaf__sim_vector(uint64_t seed, sheaf_slice text, uint64_t dimensions, sheaf_buf *out);
+
+/* ---- Time (sim_time.c) ---- */
+
+/* Recorded latencies: one answer a line, "TTFT_MS" or "TTFT_MS ITL_MS"; # begins a comment. */
+typedef struct sim_samples {
+  uint64_t *ttft_us;
+  uint64_t *itl_us; /* UINT64_MAX: the line has none */
+  size_t count;
+} sim_samples;
+
+int32_t sheaf__sim_samples_load(sim_samples *samples, const char *path, char *message,
+                                size_t bytes);
+void sheaf__sim_samples_free(sim_samples *samples);
+/* Unscaled. The gap is before the n-th further token. */
+uint64_t sheaf__sim_ttft_ns(const sim_world *world, uint64_t key);
+uint64_t sheaf__sim_gap_ns(const sim_world *world, uint64_t key, uint64_t n);
+/* Of all gaps before tokens 1..count-1. */
+uint64_t sheaf__sim_gaps_ns(const sim_world *world, uint64_t key, uint64_t count);
+/* Times --time-scale; ends at a day, so that sums cannot wrap. */
+uint64_t sheaf__sim_scaled(const sim_world *world, uint64_t ns);
+
+/* ---- Faults (sim_fault.c) ---- */
+
+/* How a fault shows itself: what the plan, the stream and the server each do about it. */
+enum {
+  SIM_SHOWN_ERROR,  /* a status with the provider's body */
+  SIM_SHOWN_BODY,   /* sim_spoil bends the finished body */
+  SIM_SHOWN_STREAM, /* sim_stream bends the stream; a body in one piece is bent by sim_spoil */
+  SIM_SHOWN_WIRE    /* the server breaks the connection, or writes the bytes itself */
+};
+uint32_t sheaf__sim_fault_shown(uint32_t fault);
+uint32_t sheaf__sim_fault_find(const char *name, size_t bytes); /* SIM_NO_FAULT: none such */
+/* By --fault and the call's key; SIM_NO_FAULT. */
+uint32_t sheaf__sim_fault_draw(const sim_world *world, uint64_t key);
+/* SIM_ERROR_COUNT, or the error that a fault of SIM_SHOWN_ERROR is. Sets the hint, and whether usage
+ * is hidden: called for every fault, before the provider writes. */
+uint32_t sheaf__sim_fault_error(sim_call *call);
+
+/* The schedule: faults that come at a time, to a path, to a request. */
+typedef struct sim_schedule sim_schedule;
+int32_t sheaf__sim_schedule_load(sim_schedule **schedule, const char *path, char *message,
+                                 size_t bytes);
+void sheaf__sim_schedule_free(sim_schedule *schedule);
+/* A fault for the call, or SIM_NO_FAULT. since_start_ns is scaled back: a schedule's times are those
+ * of --time-scale 1. */
+uint32_t sheaf__sim_schedule_draw(sim_schedule *schedule, const sim_call *call,
+                                  uint64_t since_start_ns);
 
 /* ---- Limits (sim_limit.c): a bucket of a minute's worth per key, refilled all the time ---- */
 
-typedef struct sim_budget { /* as the headers tell it */
-  uint64_t limit;           /* 0: off */
-  uint64_t remaining;
-  uint64_t full_after_ns;
-} sim_budget;
-
-typedef struct sim_quota {
-  sim_budget requests;
-  sim_budget tokens;
-} sim_quota;
-
 typedef struct sim_limiter sim_limiter;
 
-enum { SIM_ADMITTED, SIM_OVER_REQUESTS, SIM_OVER_TOKENS, SIM_NEVER_FITS };
+enum {
+  SIM_ADMITTED,
+  SIM_OVER_REQUESTS,
+  SIM_OVER_TOKENS,
+  SIM_OVER_INPUT,
+  SIM_OVER_OUTPUT,
+  SIM_NEVER_FITS
+};
 
-sim_limiter *sheaf__sim_limiter_new(uint64_t rpm, uint64_t tpm);
+/* What a minute of one key holds; 0: no limit. */
+typedef struct sim_minute {
+  uint64_t requests, tokens, input_tokens, output_tokens;
+} sim_minute;
+
+sim_limiter *sheaf__sim_limiter_new(const sim_minute *minute);
 void sheaf__sim_limiter_free(sim_limiter *limiter);
-/* Takes one request and its tokens from the key's budget, or nothing at all; wait_ns: until it
+/* Takes the request and its tokens from the key's budgets, or nothing at all; wait_ns: until it
  * would fit. */
-uint32_t sheaf__sim_limiter_take(sim_limiter *limiter, uint64_t key_hash, uint64_t tokens,
-                                 uint64_t now_ns, sim_quota *quota, uint64_t *wait_ns);
+uint32_t sheaf__sim_limiter_take(sim_limiter *limiter, uint64_t key_hash, uint64_t input_tokens,
+                                 uint64_t output_tokens, uint64_t now_ns,
+                                 sim_budget budgets[SIM_BUDGETS], uint64_t *wait_ns);
+/* Requests of the key under way, with this one. */
+uint32_t sheaf__sim_limiter_begin(sim_limiter *limiter, uint64_t key_hash);
+void sheaf__sim_limiter_end(sim_limiter *limiter, uint64_t key_hash);
+/* Fills all buckets; what is under way stays counted. */
+void sheaf__sim_limiter_reset(sim_limiter *limiter);
 
 /* ---- Routes (sim_route.c) ---- */
-
-typedef struct sim_provider sim_provider;
-
-enum { SIM_CHAT, SIM_GENERATE, SIM_EMBED, SIM_MODELS, SIM_VERSION, SIM_STATS };
-
-typedef struct sim_route {
-  const char *method;
-  const char *path; /* one '*' stands for the model */
-  const sim_provider *provider;
-  uint32_t task;
-  bool streams; /* always */
-} sim_route;
 
 extern const sim_route sheaf__sim_routes[];
 extern const uint32_t sheaf__sim_route_count;
@@ -100,174 +144,92 @@ const sim_route *sheaf__sim_route_find(const char *method, const char *path, she
 /* Whose error bodies an unknown path gets. */
 const sim_provider *sheaf__sim_provider_guess(const char *path);
 
-/* ---- The ledger (sim_ledger.c): behind one mutex; any thread ---- */
+/* ---- The ledger (sim_ledger.c, sim_entries.c): behind one mutex; any thread ---- */
 
 typedef struct sim_ledger sim_ledger;
 
-sim_ledger *sheaf__sim_ledger_new(void);
+sim_ledger *sheaf__sim_ledger_new(uint32_t entries_max);
 void sheaf__sim_ledger_free(sim_ledger *ledger);
-void sheaf__sim_ledger_received(sim_ledger *ledger,
-                                const sim_route *route); /* NULL: unknown path */
-void sheaf__sim_ledger_answered(sim_ledger *ledger, uint32_t status);
-void sheaf__sim_ledger_fault(sim_ledger *ledger, uint32_t fault);
-void sheaf__sim_ledger_limited(sim_ledger *ledger, uint32_t why); /* SIM_OVER_... */
-void sheaf__sim_ledger_busy(sim_ledger *ledger);                  /* refused by concurrency_max */
-void sheaf__sim_ledger_left(sim_ledger *ledger); /* the client closed before the answer's end */
+/* Forgets all counts, entries and sightings; sequences go on, what is under way stays counted. */
+void sheaf__sim_ledger_reset(sim_ledger *ledger);
+/* Opens the call's entry and sets call->sequence. */
+void sheaf__sim_ledger_received(sim_ledger *ledger, sim_call *call, uint64_t now_ns);
+/* The plan is made: status, fault, tokens, and whether they are billed, go into the entry. */
+void sheaf__sim_ledger_decided(sim_ledger *ledger, const sim_call *call, bool is_billed,
+                               bool is_whole);
+void sheaf__sim_ledger_limited(sim_ledger *ledger, uint32_t why);   /* SIM_OVER_... */
+void sheaf__sim_ledger_busy(sim_ledger *ledger);                    /* refused by concurrency_max */
+void sheaf__sim_ledger_queue(sim_ledger *ledger, uint32_t waiting); /* the service's queue now */
+void sheaf__sim_ledger_queue_full(sim_ledger *ledger);
+/* The end of an exchange, one for each ledger_begin. is_left: the client closed before the answer's
+ * end; a connection that a fault broke is not one that was left. */
+void sheaf__sim_ledger_ended(sim_ledger *ledger, const sim_call *call, bool is_left,
+                             uint64_t now_ns);
 uint32_t sheaf__sim_ledger_begin(sim_ledger *ledger); /* how many are under way, this one too */
-void sheaf__sim_ledger_end(sim_ledger *ledger);
-/* How often this body was admitted before. */
+/* How often this body was admitted before; counts it as admitted when asked to. */
 uint32_t sheaf__sim_ledger_seen(sim_ledger *ledger, uint64_t body_hash);
 void sheaf__sim_ledger_admit(sim_ledger *ledger, uint64_t body_hash);
 /* Whether a fault asked for by header is still owed; counts it as given if so. */
 bool sheaf__sim_ledger_owes(sim_ledger *ledger, uint64_t body_hash, uint32_t fault, uint32_t times);
-void sheaf__sim_ledger_bill(sim_ledger *ledger, uint64_t body_hash, uint64_t input_tokens,
-                            uint64_t output_tokens, bool is_whole);
-void sheaf__sim_ledger_write(sim_ledger *ledger, uint64_t seed, sheaf_buf *json);
+void sheaf__sim_ledger_write_stats(sim_ledger *ledger, uint64_t seed, sheaf_buf *json);
+/* {"entries":[...],"next":S,"lost":N}: entries after sequence `after`, at most `limit`; lost: those
+ * that the ring no longer had. */
+void sheaf__sim_ledger_write_entries(sim_ledger *ledger, uint64_t after, uint64_t limit,
+                                     sheaf_buf *json);
 
-/* ---- A request and its answer ---- */
+/* ---- Canned answers (sim_canned.c) ---- */
 
-typedef struct sim_header {
-  const char *name; /* static */
-  char value[72];
-} sim_header;
+/* A JSONL file of {"prompt": "...", "answer": "..."}; an answer that is an object or array is given
+ * as its JSON text. {"match": "part of a prompt", "answer": ...} answers where no whole prompt does;
+ * the first that fits. {"answer": ...} alone answers the rest. */
+typedef struct sim_canned sim_canned;
+int32_t sheaf__sim_canned_load(sim_canned **canned, const char *path, char *message, size_t bytes);
+void sheaf__sim_canned_free(sim_canned *canned);
+/* The answer's plain text; false: the file has none for the prompt. */
+bool sheaf__sim_canned_find(const sim_canned *canned, sheaf_slice prompt, sheaf_slice *answer);
 
-/* Why there is no 200. */
-enum {
-  SIM_BAD_JSON,
-  SIM_MISSING_FIELD, /* detail: its name */
-  SIM_BAD_FIELD,     /* detail: a sentence */
-  SIM_NO_KEY,
-  SIM_WRONG_KEY,
-  SIM_NO_PATH,
-  SIM_WRONG_METHOD,
-  SIM_TOO_LARGE,
-  SIM_RATE_REQUESTS,
-  SIM_RATE_TOKENS,
-  SIM_RATE_NEVER, /* one request larger than the minute */
-  SIM_BUSY,       /* concurrency_max */
-  SIM_QUOTA,
-  SIM_SERVER_ERROR,
-  SIM_OVERLOADED,
-  SIM_ERROR_COUNT
-};
+/* ---- Everything that lives as long as the simulator ---- */
 
-typedef struct sim_call {
-  /* What came. */
-  const char *method;
-  const char *path;
-  const sim_route *route; /* NULL: unknown */
-  const sim_provider *provider;
-  const char *given_key; /* NULL: none */
-  const char *version;   /* anthropic-version, or NULL */
-  const char *asked_fault;
-  uint32_t in_flight; /* with this one */
-  bool is_sse;        /* ?alt=sse */
-  bool is_too_large;
-  sheaf_buf body;
-
-  /* What was read of it. */
-  sheaf_slice model;     /* inside of a JSON string, escapes kept */
-  sheaf_slice input;     /* of an embedding */
-  sheaf_buf prompt;      /* plain text of the last user message */
-  uint64_t prompt_bytes; /* of all messages */
-  uint64_t tokens_max;   /* UINT64_MAX: not given */
-  uint64_t dimensions;
-  bool is_stream;
-  const char *stream_type; /* content-type of a stream */
-  bool is_usage_wanted;
-
-  /* What was decided. */
-  uint64_t seed; /* of the simulator */
-  uint64_t body_hash;
-  uint64_t key; /* of all draws of this sighting */
-  uint32_t status;
-  uint32_t fault;
-  uint64_t ttft_ns;  /* to the first token; these three are scaled */
-  uint64_t delay_ns; /* to the first byte */
-  uint64_t itl_ns;
-  uint64_t input_tokens;
-  uint64_t output_tokens;
-  bool is_cut_short; /* by tokens_max */
-  bool is_limited;   /* quota holds numbers */
-  bool is_words;     /* pieces are words; else four bytes */
-  sim_quota quota;
-  uint64_t retry_after_ns; /* 0: no hint */
-  const char *detail;
-  const char *allow;
-  sheaf_buf text; /* the answer's plain text */
-  sheaf_buf out;  /* the body, or what of a stream waits to be sent */
-
-  /* Where a stream stands. */
-  bool is_open;
-  size_t text_at;
-  uint64_t pieces_sent;
-  size_t cut_at; /* in text: a truncated stream ends here */
-
-  uint32_t header_count;
-  sim_header headers[SIM_HEADERS_MAX];
-} sim_call;
-
-/* A provider's shapes. All but read append to call->out. */
-struct sim_provider {
-  /* Reads call->body: model, prompt, what kind of answer is wanted. SIM_ERROR_COUNT, or the error.
-   * */
-  uint32_t (*read)(sim_call *call);
-  void (*answer)(sim_call *call);
-  void (*stream_open)(sim_call *call);
-  void (*stream_piece)(sim_call *call, sheaf_slice piece);
-  void (*stream_close)(sim_call *call);
-  /* Writes the body and gives the status. */
-  uint32_t (*error)(sim_call *call, uint32_t error);
-  /* The headers that go with every answer of this provider, call->status known. */
-  void (*headers)(sim_call *call, int64_t unix_s);
-};
-
-extern const sim_provider sheaf__sim_openai;
-extern const sim_provider sheaf__sim_anthropic;
-extern const sim_provider sheaf__sim_gemini;
-extern const sim_provider sheaf__sim_ollama;
-
-/* Empties for the next request; keeps the buffers' memory unless it is large. */
-void sheaf__sim_call_init(sim_call *call);
-void sheaf__sim_call_reset(sim_call *call);
-void sheaf__sim_call_deinit(sim_call *call);
-void sheaf__sim_header(sim_call *call, const char *name, const char *value);
-void sheaf__sim_header_u64(sim_call *call, const char *name, uint64_t value);
-/* The usual sentence about an error, as the inside of a JSON string, for those with nothing better
- * to say. */
-void sheaf__sim_error_text(const sim_call *call, uint32_t error, sheaf_buf *out);
-/* "chatcmpl-" and 24 characters that belong to this sighting. */
-void sheaf__sim_id(const sim_call *call, const char *prefix, sheaf_buf *out);
-/* Seconds since 1970 that belong to this sighting: answers repeat byte for byte. */
-uint64_t sheaf__sim_created(const sim_call *call);
-/* The next piece of call->text; false at its end. */
-bool sheaf__sim_piece_next(sim_call *call, sheaf_slice *piece);
-
-/* Reading (sim_read.c). */
-/* Picks model, and messages of {role, content}; "model" or "messages" in detail if they lack. */
-uint32_t sheaf__sim_read_messages(sim_call *call, sheaf_slice messages);
-void sheaf__sim_read_prompt(sim_call *call, sheaf_slice content); /* a string, or parts with text */
-void sheaf__sim_read_also(sim_call *call, sheaf_slice content);   /* counts its bytes only */
-uint32_t sheaf__sim_read_model(sim_call *call, sheaf_slice value);
-void sheaf__sim_read_limit(sim_call *call, sheaf_slice value); /* tokens_max; absent is fine */
-uint32_t sheaf__sim_read_embed(sim_call *call, sheaf_slice input, sheaf_slice dimensions);
-/* Appends a vector for each embedding input, with commas between; open, where %u is its index, and
- * close go around each. */
-void sheaf__sim_write_vectors(sim_call *call, const char *open, const char *close);
-
-/* ---- The plan (sim_plan.c) ---- */
-
-typedef struct sim_plan_context {
+struct sim_world {
   const sheaf_sim_options *options;
   sim_ledger *ledger;
   sim_limiter *limiter;
-} sim_plan_context;
+  sim_schedule *schedule;   /* NULL: none */
+  sim_canned *canned;       /* NULL: none */
+  sim_samples latency, itl; /* count 0: none */
+  uint64_t start_ns;
+  char *models_text;
+  sheaf_slice *models; /* of --models */
+  uint32_t model_count;
+};
+
+/* Loads the files that the options name and makes ledger and limiter. options are checked, and live
+ * as long as the world; start_ns is the caller's to set. On failure nothing is held. SHEAF_OK,
+ * SHEAF_E_FIELD (a file's line), SHEAF_E_IO, SHEAF_E_LIMIT, SHEAF_E_NOMEM. */
+int32_t sheaf__sim_world_open(sim_world *world, const sheaf_sim_options *options, char *message,
+                              size_t bytes);
+void sheaf__sim_world_close(sim_world *world);
+/* The n-th name of --models, or of the two that are listed without it; empty past the end. */
+sheaf_slice sheaf__sim_model_at(const sim_world *world, uint32_t n);
+bool sheaf__sim_model_is_known(const sim_world *world, sheaf_slice model);
+/* The tokens of so many bytes of text: a quarter of them, rounded up, at least 1 for any text. */
+uint64_t sheaf__sim_tokens(uint64_t text_bytes);
+
+/* ---- Options (sim_options.c, sim_values.c) ---- */
+
+/* Whether all fields are in their ranges. SHEAF_OK, SHEAF_E_RANGE and a message. */
+int32_t sheaf__sim_options_check(const sheaf_sim_options *options, char *message, size_t bytes);
+/* Read a whole value; false: it is none such, and nothing was written. */
+bool sheaf__sim_value_decimal(const char *value, unsigned digits, uint64_t *number);
+bool sheaf__sim_value_spread(const char *value, sheaf_sim_spread *spread);
+bool sheaf__sim_value_answer(const char *value, sheaf_sim_options *options);
+bool sheaf__sim_value_faults(const char *value, uint32_t fault_ppm[SHEAF_SIM_FAULT_ROOM]);
+bool sheaf__sim_value_switch(const char *value, bool *is_on);
+
+/* ---- The plan (sim_plan.c) ---- */
 
 /* Decides everything about a fully received request: status, fault, delay, headers, body (of a
- * stream: its text). */
-void sheaf__sim_plan(const sim_plan_context *context, sim_call *call, uint64_t now_ns,
-                     int64_t unix_s);
-/* Appends to call->out what comes next in a stream. True: more will come, itl_ns after this. */
-bool sheaf__sim_stream_step(sim_call *call);
+ * stream: its parts). */
+void sheaf__sim_plan(sim_call *call, uint64_t now_ns, int64_t unix_s);
 
 #endif

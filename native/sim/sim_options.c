@@ -1,7 +1,8 @@
-/* sim_options.c: options by name, and whether they make sense. Numbers are decimal text, read into
- * scaled integers. */
+/* sim_options.c: the options by name: one table says how each is written, where it goes and in what
+ * range. The command line, the help text and the check at the start all read it. */
 #include "sim_int.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,176 +15,76 @@ const char *sheaf_sim_fault_name(uint32_t fault) {
   return fault < SHEAF_SIM_FAULT_COUNT ? names[fault] : NULL;
 }
 
-/* Reads a decimal at *at as an integer of 10^-digits and moves past it. */
-static bool read_decimal(const char **at, unsigned digits, uint64_t max, uint64_t *number) {
-  const char *p = *at;
-  uint64_t value = 0;
-  bool is_fraction = false;
-  if (*p < '0' || *p > '9') return false;
-  for (; (*p >= '0' && *p <= '9') || (*p == '.' && !is_fraction); p++) {
-    if (*p == '.') {
-      is_fraction = true;
-      continue;
-    }
-    if (is_fraction && digits == 0) continue; /* finer than the unit */
-    if (is_fraction) digits--;
-    if (__builtin_mul_overflow(value, 10u, &value)) return false;
-    if (__builtin_add_overflow(value, (uint64_t)(*p - '0'), &value)) return false;
-  }
-  for (; digits; digits--)
-    if (__builtin_mul_overflow(value, 10u, &value)) return false;
-  if (value > max) return false;
-  *at = p;
-  *number = value;
-  return true;
-}
+/* ---- The table ---- */
 
-static bool read_whole(const char *value, uint64_t max, uint64_t *number) {
-  return !strchr(value, '.') && read_decimal(&value, 0, max, number) && *value == 0;
-}
-
-/* "fixed:20", "uniform:50:150", "lognormal:80:0.8", or a bare number for fixed. */
-static bool set_latency(sheaf_sim_options *options, const char *value) {
-  uint64_t first = 0, second = 0;
-  uint32_t kind = SHEAF_SIM_LATENCY_FIXED;
-  if (strncmp(value, "fixed:", 6) == 0)
-    value += 6;
-  else if (strncmp(value, "uniform:", 8) == 0)
-    value += 8, kind = SHEAF_SIM_LATENCY_UNIFORM;
-  else if (strncmp(value, "lognormal:", 10) == 0)
-    value += 10, kind = SHEAF_SIM_LATENCY_LOGNORMAL;
-  if (!read_decimal(&value, 0, 86400000, &first)) return false;
-  if (kind != SHEAF_SIM_LATENCY_FIXED) {
-    if (*value++ != ':') return false;
-    bool is_sigma = kind == SHEAF_SIM_LATENCY_LOGNORMAL;
-    if (!read_decimal(&value, is_sigma ? 3 : 0, is_sigma ? 5000 : 86400000, &second)) return false;
-    if (!is_sigma && second < first) return false;
-  }
-  if (*value) return false;
-  options->latency_kind = kind;
-  options->latency_ms = (uint32_t)first;
-  if (kind == SHEAF_SIM_LATENCY_UNIFORM) options->latency_high_ms = (uint32_t)second;
-  if (kind == SHEAF_SIM_LATENCY_LOGNORMAL) options->latency_sigma_milli = (uint32_t)second;
-  return true;
-}
-
-/* "429:0.05", "429:5%", several with commas; of one kind the last counts. */
-static bool set_fault(sheaf_sim_options *options, const char *value) {
-  while (*value) {
-    size_t bytes = strcspn(value, ":");
-    uint32_t fault = 0;
-    const char *name = sheaf_sim_fault_name(fault);
-    while (name && (strlen(name) != bytes || memcmp(name, value, bytes) != 0))
-      name = sheaf_sim_fault_name(++fault);
-    if (!name || value[bytes] != ':') return false;
-    value += bytes + 1;
-    uint64_t ppm;
-    const char *percent = value;
-    if (read_decimal(&percent, 4, 1000000, &ppm) && *percent == '%')
-      value = percent + 1;
-    else if (!read_decimal(&value, 6, 1000000, &ppm))
-      return false;
-    options->fault_ppm[fault] = (uint32_t)ppm;
-    if (*value && *value++ != ',') return false;
-  }
-  return true;
-}
-
-/* "echo", "lorem", "lorem:60", "lorem:60:0.8". */
-static bool set_answer(sheaf_sim_options *options, const char *value) {
-  uint64_t words = options->answer_words, sigma = options->answer_sigma_milli;
-  if (strcmp(value, "echo") == 0) {
-    options->answer_kind = SHEAF_SIM_ANSWER_ECHO;
-    return true;
-  }
-  if (strncmp(value, "lorem", 5) != 0) return false;
-  value += 5;
-  if (*value == ':' && (value++, !read_decimal(&value, 0, SIM_WORDS_MAX, &words))) return false;
-  if (*value == ':' && (value++, !read_decimal(&value, 3, 5000, &sigma))) return false;
-  if (*value || words == 0) return false;
-  options->answer_kind = SHEAF_SIM_ANSWER_LOREM;
-  options->answer_words = (uint32_t)words;
-  options->answer_sigma_milli = (uint32_t)sigma;
-  return true;
-}
-
-static bool set_time_scale(sheaf_sim_options *options, const char *value) {
-  uint64_t scale;
-  if (!read_decimal(&value, 3, 1000000, &scale) || *value) return false;
-  options->time_scale_milli = (uint32_t)scale;
-  return true;
-}
-
-static bool set_host(sheaf_sim_options *options, const char *value) {
-  options->host = value;
-  return *value != 0;
-}
-
-static bool set_key(sheaf_sim_options *options, const char *value) {
-  options->key = value;
-  return *value != 0;
-}
-
-static bool set_u32(uint32_t *field, const char *value, uint64_t max) {
-  uint64_t number;
-  if (!read_whole(value, max, &number)) return false;
-  *field = (uint32_t)number;
-  return true;
-}
-
-#define WHOLE(field, type, max)                                            \
-  static bool set_##field(sheaf_sim_options *options, const char *value) { \
-    uint64_t number;                                                       \
-    if (!read_whole(value, (max), &number)) return false;                  \
-    options->field = (type)number;                                         \
-    return true;                                                           \
-  }
-WHOLE(seed, uint64_t, UINT64_MAX)
-WHOLE(rpm, uint64_t, 1000000000000u)
-WHOLE(tpm, uint64_t, 1000000000000u)
-#undef WHOLE
-
-static bool set_port(sheaf_sim_options *options, const char *value) {
-  return set_u32(&options->port, value, 65535);
-}
-static bool set_itl(sheaf_sim_options *options, const char *value) {
-  return set_u32(&options->itl_ms, value, 3600000);
-}
-static bool set_concurrency(sheaf_sim_options *options, const char *value) {
-  return set_u32(&options->concurrency_max, value, UINT32_MAX);
-}
-static bool set_retry_after(sheaf_sim_options *options, const char *value) {
-  return set_u32(&options->retry_after_ms, value, 86400000);
-}
-static bool set_dimensions(sheaf_sim_options *options, const char *value) {
-  return set_u32(&options->dimensions, value, SIM_DIMENSIONS_MAX) && options->dimensions > 0;
-}
+enum { OF_U32, OF_U64, OF_TEXT, OF_SPREAD, OF_ANSWER, OF_FAULTS, OF_SWITCH, OF_SWITCH_NOT };
 
 typedef struct option {
   const char *name;
-  const char *value;
+  const char *value; /* the form, for the help text */
   const char *about;
-  bool (*set)(sheaf_sim_options *options, const char *value);
+  size_t at; /* in the options */
+  uint32_t kind;
+  uint32_t digits; /* of a decimal's fraction: 3 where the field counts thousandths */
+  uint64_t min, max;
 } option;
 
+#define AT(field) offsetof(sheaf_sim_options, field)
+#define A_SPREAD "fixed:MS | uniform:MS:MS | lognormal:MEDIAN_MS:SIGMA | file:PATH"
+#define MINUTE_MAX 1000000000000u /* of a minute's limits; far from where sums could wrap */
+#define DAY_MS 86400000u
+#define HOUR_MS 3600000u
+#define GIANT_MAX 134217728u /* escaped and framed it stays below SIM_REPLY_MAX */
+
 static const option known[] = {
-    {"port", "N", "port to listen on; 0: any free one", set_port},
-    {"host", "ADDRESS", "numeric address to listen on; 127.0.0.1 unless told otherwise", set_host},
-    {"key", "KEY", "accept this key only; otherwise all are accepted", set_key},
-    {"seed", "N", "what all draws follow from", set_seed},
-    {"latency", "fixed:MS | uniform:MS:MS | lognormal:MEDIAN_MS:SIGMA", "time to the first token",
-     set_latency},
-    {"itl", "MS", "time between tokens", set_itl},
-    {"time-scale", "X", "all delays times X; 0.1 is ten times faster", set_time_scale},
-    {"rpm", "N", "requests a minute and key; 0: no limit", set_rpm},
-    {"tpm", "N", "tokens a minute and key; 0: no limit", set_tpm},
-    {"concurrency", "N", "requests under way at once; 0: no limit", set_concurrency},
-    {"retry-after", "MS", "the hint that a drawn 429 carries; 0: none", set_retry_after},
-    {"fault", "KIND:SHARE[,KIND:SHARE...]",
-     "429, 500, 529, reset, stall, truncate, quota or cut; 0.05 or 5%",
-     set_fault},
-    {"answer", "echo | lorem[:WORDS[:SIGMA]]", "echo the last user text, or words", set_answer},
-    {"dimensions", "N", "of embeddings, 1 to 4096", set_dimensions},
+    {"port", "N", "port to listen on; 0: any free one", AT(port), OF_U32, 0, 0, 65535},
+    {"host", "ADDRESS", "numeric address to listen on; 127.0.0.1 unless told otherwise", AT(host),
+     OF_TEXT, 0, 0, 0},
+    {"key", "KEY", "accept this key only; otherwise all are accepted", AT(key), OF_TEXT, 0, 0, 0},
+    {"seed", "N", "what all draws follow from", AT(seed), OF_U64, 0, 0, UINT64_MAX},
+    {"latency", A_SPREAD, "time to the first token", AT(latency), OF_SPREAD, 0, 0, 0},
+    {"itl", A_SPREAD, "time between tokens", AT(itl), OF_SPREAD, 0, 0, 0},
+    {"time-scale", "X", "all delays times X; 0.1 is ten times faster", AT(time_scale_milli), OF_U32,
+     3, 0, 1000000},
+    {"rpm", "N", "requests a minute and key; 0: no limit", AT(rpm), OF_U64, 0, 0, MINUTE_MAX},
+    {"tpm", "N", "tokens a minute and key, input plus output; 0: no limit", AT(tpm), OF_U64, 0, 0,
+     MINUTE_MAX},
+    {"itpm", "N", "input tokens a minute and key; 0: no limit", AT(itpm), OF_U64, 0, 0, MINUTE_MAX},
+    {"otpm", "N", "output tokens a minute and key; 0: no limit", AT(otpm), OF_U64, 0, 0,
+     MINUTE_MAX},
+    {"concurrency", "N", "requests of a key under way at once; 0: no limit", AT(concurrency_max),
+     OF_U32, 0, 0, UINT32_MAX},
+    {"capacity", "N", "requests served at once, the others queue; 0: all", AT(capacity), OF_U32, 0,
+     0, 1000000},
+    {"queue", "N", "requests that may queue behind the capacity; 503 beyond", AT(queue_max), OF_U32,
+     0, 0, 1000000},
+    {"retry-after", "MS", "the hint that a drawn 429 carries; 0: none", AT(retry_after_ms), OF_U32,
+     0, 0, DAY_MS},
+    {"answer", "echo | lorem[:WORDS[:SIGMA]] | canned:FILE | json | tool",
+     "the last user text, words, a file's answers, JSON, or tool calls", 0, OF_ANSWER, 0, 0, 0},
+    {"dimensions", "N", "of embeddings, 1 to 4096", AT(dimensions), OF_U32, 0, 1,
+     SIM_DIMENSIONS_MAX},
+    {"models", "NAME[,NAME...]", "the models that exist; otherwise every name is one", AT(models),
+     OF_TEXT, 0, 0, 0},
+    {"context", "N", "tokens that input and max_tokens may take together; 0: no end", AT(context),
+     OF_U64, 0, 0, MINUTE_MAX},
+    {"fault", "KIND:SHARE[,KIND:SHARE...]", "what goes wrong by chance, as 429:0.05 or stall:5%",
+     AT(fault_ppm), OF_FAULTS, 0, 0, 0},
+    {"faults", "FILE", "what goes wrong and when, a rule a line", AT(schedule), OF_TEXT, 0, 0, 0},
+    {"giant-bytes", "N", "size of the answer that the fault giant gives", AT(giant_bytes), OF_U64,
+     0, 1, GIANT_MAX},
+    {"drip", "MS", "pause between the pieces that the fault drip sends", AT(drip_ms), OF_U32, 0, 0,
+     HOUR_MS},
+    {"refuse", "MS", "how long the fault refuse accepts no connection", AT(refuse_ms), OF_U32, 0, 0,
+     HOUR_MS},
+    {"strict", "on | off", "refuse fields that the provider does not know; on by default",
+     AT(is_lenient), OF_SWITCH_NOT, 0, 0, 0},
+    {"https", "on | off", "HTTPS with a certificate made at the start; needs nghttpx and openssl",
+     AT(is_https), OF_SWITCH, 0, 0, 0},
+    {"http2", "on | off", "HTTP/2, with https or as h2c; needs nghttpx", AT(is_http2), OF_SWITCH, 0,
+     0, 0},
+    {"ledger", "N", "exchanges that /_sim/ledger holds, the newest", AT(ledger_max), OF_U32, 0, 0,
+     1000000},
 };
 #define KNOWN_COUNT (sizeof known / sizeof *known)
 
@@ -195,16 +96,118 @@ bool sheaf_sim_option_at(uint32_t n, const char **name, const char **value, cons
   return true;
 }
 
-static int32_t check_faults(const sheaf_sim_options *options) {
-  uint64_t sum = 0;
-  for (uint32_t i = 0; i < SHEAF_SIM_FAULT_ROOM; i++) sum += options->fault_ppm[i];
-  return sum > 1000000 ? SHEAF_E_RANGE : SHEAF_OK;
+/* ---- Checking ---- */
+
+static uint64_t field_of(const sheaf_sim_options *options, const option *row) {
+  const char *at = (const char *)options + row->at;
+  uint64_t wide;
+  uint32_t narrow;
+  if (row->kind == OF_U64) {
+    memcpy(&wide, at, sizeof wide);
+    return wide;
+  }
+  memcpy(&narrow, at, sizeof narrow);
+  return narrow;
 }
 
-static int32_t complain(char *message, size_t bytes, int32_t status, const char *name,
-                        const char *what, const char *form) {
-  if (message && bytes) snprintf(message, bytes, "%s: %s%s", name, what, form);
+static void store(sheaf_sim_options *options, const option *row, uint64_t number) {
+  char *at = (char *)options + row->at;
+  uint32_t narrow = (uint32_t)number;
+  if (row->kind == OF_U64)
+    memcpy(at, &number, sizeof number);
+  else
+    memcpy(at, &narrow, sizeof narrow);
+}
+
+static int32_t out_of_range(const option *row, char *message, size_t bytes) {
+  uint64_t unit = row->digits ? 1000 : 1;
+  if (message && bytes)
+    snprintf(message, bytes, "%s: give a number from %" PRIu64 " to %" PRIu64, row->name,
+             row->min / unit, row->max / unit);
+  return SHEAF_E_RANGE;
+}
+
+static int32_t say(char *message, size_t bytes, int32_t status, const char *name,
+                   const char *what) {
+  if (message && bytes) snprintf(message, bytes, "%s: %s", name, what);
   return status;
+}
+
+static bool spread_is_sound(const sheaf_sim_spread *spread) {
+  const uint64_t day_us = (uint64_t)DAY_MS * 1000;
+  if (spread->kind > SHEAF_SIM_SPREAD_FILE || spread->sigma_milli > 5000) return false;
+  if (spread->kind == SHEAF_SIM_SPREAD_FILE) return spread->path != NULL;
+  if (spread->kind == SHEAF_SIM_SPREAD_UNIFORM && spread->high_us < spread->us) return false;
+  return spread->us <= day_us && spread->high_us <= day_us;
+}
+
+int32_t sheaf__sim_options_check(const sheaf_sim_options *options, char *message, size_t bytes) {
+  uint64_t faults = 0;
+  for (size_t i = 0; i < KNOWN_COUNT; i++) {
+    const option *row = &known[i];
+    if (row->kind > OF_U64) continue;
+    uint64_t number = field_of(options, row);
+    if (number < row->min || number > row->max) return out_of_range(row, message, bytes);
+  }
+  if (!spread_is_sound(&options->latency))
+    return say(message, bytes, SHEAF_E_RANGE, "latency", "give it as " A_SPREAD);
+  if (!spread_is_sound(&options->itl))
+    return say(message, bytes, SHEAF_E_RANGE, "itl", "give it as " A_SPREAD);
+  if (options->answer_kind > SHEAF_SIM_ANSWER_TOOL || options->answer_sigma_milli > 5000 ||
+      options->answer_words > SIM_WORDS_MAX)
+    return say(message, bytes, SHEAF_E_RANGE, "answer",
+               "give echo, lorem, canned, json or tool; of lorem at most 16384 words, sigma 5");
+  if (options->answer_kind == SHEAF_SIM_ANSWER_CANNED && !options->answers)
+    return say(message, bytes, SHEAF_E_RANGE, "answer", "canned needs a file, as canned:FILE");
+  for (uint32_t i = 0; i < SHEAF_SIM_FAULT_ROOM; i++) faults += options->fault_ppm[i];
+  if (faults > 1000000)
+    return say(message, bytes, SHEAF_E_RANGE, "fault", "the shares of all kinds exceed 1");
+  return SHEAF_OK;
+}
+
+/* ---- Setting by name ---- */
+
+static int32_t set_number(sheaf_sim_options *options, const option *row, const char *value,
+                          char *message, size_t bytes) {
+  uint64_t number;
+  if (!sheaf__sim_value_decimal(value, row->digits, &number)) {
+    out_of_range(row, message, bytes);
+    return SHEAF_E_FIELD;
+  }
+  if (number < row->min || number > row->max) return out_of_range(row, message, bytes);
+  store(options, row, number);
+  return SHEAF_OK;
+}
+
+static bool set_other(sheaf_sim_options *options, const option *row, const char *value) {
+  char *at = (char *)options + row->at;
+  sheaf_sim_spread spread;
+  bool is_on;
+  switch (row->kind) {
+    case OF_TEXT:
+      if (!*value) return false;
+      memcpy(at, &value, sizeof value);
+      return true;
+    case OF_SPREAD:
+      if (!sheaf__sim_value_spread(value, &spread)) return false;
+      memcpy(at, &spread, sizeof spread);
+      return true;
+    case OF_ANSWER: return sheaf__sim_value_answer(value, options);
+    case OF_FAULTS: return sheaf__sim_value_faults(value, options->fault_ppm);
+    default:
+      if (!sheaf__sim_value_switch(value, &is_on)) return false;
+      if (row->kind == OF_SWITCH_NOT) is_on = !is_on;
+      memcpy(at, &is_on, sizeof is_on);
+      return true;
+  }
+}
+
+static int32_t set(sheaf_sim_options *options, const option *row, const char *value, char *message,
+                   size_t bytes) {
+  if (row->kind <= OF_U64) return set_number(options, row, value, message, bytes);
+  if (set_other(options, row, value)) return SHEAF_OK;
+  if (message && bytes) snprintf(message, bytes, "%s: give it as %s", row->name, row->value);
+  return SHEAF_E_FIELD;
 }
 
 /* time-scale on a command line, time_scale in a config file. */
@@ -220,12 +223,11 @@ int32_t sheaf_sim_option_set(sheaf_sim_options *options, const char *name, const
   for (size_t i = 0; i < KNOWN_COUNT; i++) {
     if (!is_named(known[i].name, name)) continue;
     sheaf_sim_options changed = *options;
-    if (!known[i].set(&changed, value))
-      return complain(message, bytes, SHEAF_E_FIELD, name, "give it as ", known[i].value);
-    if (check_faults(&changed) != SHEAF_OK)
-      return complain(message, bytes, SHEAF_E_RANGE, name, "the shares of all kinds exceed 1", "");
-    *options = changed;
-    return SHEAF_OK;
+    int32_t status = set(&changed, &known[i], value, message, bytes);
+    if (status == SHEAF_OK) status = sheaf__sim_options_check(&changed, message, bytes);
+    if (status == SHEAF_OK) *options = changed;
+    return status;
   }
-  return complain(message, bytes, SHEAF_E_NOT_FOUND, name, "the simulator has no such option", "");
+  return say(message, bytes, SHEAF_E_NOT_FOUND, name,
+             "the simulator has no such option; sheaf sim --help lists them");
 }

@@ -1,210 +1,269 @@
 /* sim_plan.c: what becomes of a request that is fully there.
  *
- *   path -> key -> body read -> a fault asked for by header
- *                            -> else concurrency -> limits -> a fault drawn
- *   then the error's body, or the answer's, and the delay before it.
+ *   path -> key -> version -> body read -> model -> context
+ *     -> a fault asked for by header
+ *     -> else queue, concurrency -> limits -> a fault of the schedule -> a fault drawn
+ *   then the error's body, or the answer's, bent by the fault, and the delay before it.
  *
- * A refusal by concurrency or limits depends on the clock, so it does not count as a sighting of
- * the body: what the n-th admitted sighting draws is the same in every run. */
+ * A refusal by queue, concurrency or limits depends on the clock, so it does not count as a sighting
+ * of the body: what the n-th admitted sighting draws is the same in every run. README.md has the
+ * rule about what is billed. */
 #include "sim_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Delays end at a day before scaling, so that no product below can wrap. */
-static uint64_t scaled(const sheaf_sim_options *options, uint64_t ns) {
-  if (ns > 86400 * SIM_SECOND) ns = 86400 * SIM_SECOND;
-  return ns / 1000 * options->time_scale_milli + ns % 1000 * options->time_scale_milli / 1000;
+/* ---- Is it a request that the provider would take? ---- */
+
+static bool generates(const sim_call *call) {
+  if (!call->route) return false;
+  uint32_t task = call->route->task;
+  return task == SIM_CHAT || task == SIM_COMPLETE || task == SIM_EMBED || task == SIM_COUNT;
 }
 
-static bool key_is_known(const sheaf_sim_options *options, const sim_call *call) {
-  return !options->key || (call->given_key && strcmp(options->key, call->given_key) == 0);
+static bool names_model(const sim_call *call) {
+  return generates(call) || call->route->task == SIM_MODEL;
 }
 
-/* "429" or "429:3". */
-static bool asks_for_fault(const sim_call *call, uint32_t *fault, uint32_t *times) {
-  if (!call->asked_fault) return false;
-  size_t bytes = strcspn(call->asked_fault, ":");
-  for (uint32_t i = 0; i < SHEAF_SIM_FAULT_COUNT; i++) {
-    const char *name = sheaf_sim_fault_name(i);
-    if (strlen(name) != bytes || memcmp(name, call->asked_fault, bytes) != 0) continue;
-    unsigned long count = 1;
-    if (call->asked_fault[bytes]) count = strtoul(call->asked_fault + bytes + 1, NULL, 10);
-    *fault = i;
-    *times = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
-    return true;
+/* Of Gemini the input alone is compared: its answers have a ceiling of their own. */
+static bool exceeds_context(const sim_call *call) {
+  uint64_t context = call->world->options->context, wanted = call->asked.tokens_max;
+  if (!context) return false;
+  if (call->input_tokens > context) return true;
+  if (wanted == UINT64_MAX || call->provider == &sheaf__sim_gemini) return false;
+  return wanted > context - call->input_tokens;
+}
+
+static uint32_t check_request(sim_call *call) {
+  const sheaf_sim_options *options = call->world->options;
+  if (!call->route) return call->allow ? SIM_WRONG_METHOD : SIM_NO_PATH;
+  if (options->key && !call->given_key) return SIM_NO_KEY;
+  if (options->key && strcmp(options->key, call->given_key) != 0) return SIM_WRONG_KEY;
+  if (call->provider == &sheaf__sim_anthropic && !call->version) return SIM_NO_VERSION;
+  if (call->is_too_large) return SIM_TOO_LARGE;
+  if (strcmp(call->route->method, "POST") == 0) {
+    uint32_t error = call->provider->read(call);
+    if (error != SIM_ERROR_COUNT) return error;
   }
-  return false;
+  if (names_model(call) && !sheaf__sim_model_is_known(call->world, call->asked.model))
+    return SIM_UNKNOWN_MODEL;
+  call->input_tokens = sheaf__sim_tokens(call->asked.prompt_bytes);
+  return generates(call) && exceeds_context(call) ? SIM_CONTEXT : SIM_ERROR_COUNT;
 }
 
-/* ---- The answer's text and its tokens ---- */
+/* ---- Faults and limits ---- */
 
-static uint64_t tokens_of(uint64_t bytes) {
-  return bytes ? (bytes + 3) / 4 : 1;
+/* "429" or "429:3". A name that is none is an error: whoever asks wants exactly that fault. */
+static uint32_t read_asked_fault(sim_call *call, uint32_t *fault, uint32_t *times) {
+  const char *asked = call->asked_fault;
+  size_t bytes = strcspn(asked, ":");
+  char *end = NULL;
+  unsigned long count = asked[bytes] ? strtoul(asked + bytes + 1, &end, 10) : 1;
+  *fault = sheaf__sim_fault_find(asked, bytes);
+  *times = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+  if (*fault == SIM_NO_FAULT || (end && (end == asked + bytes + 1 || *end)))
+    return sheaf__sim_fail(call, SIM_BAD_VALUE, "x-sheaf-fault",
+                           "a kind of sheaf sim --help, or KIND:TIMES", (sheaf_slice){0});
+  return SIM_ERROR_COUNT;
 }
 
-static void make_text(const sheaf_sim_options *options, sim_call *call) {
-  call->input_tokens = tokens_of(call->prompt_bytes);
-  if (call->route->task == SIM_EMBED) return;
-  if (options->answer_kind == SHEAF_SIM_ANSWER_LOREM) {
-    uint64_t words = sheaf__sim_lognormal(call->key, SIM_DRAW_WORDS, options->answer_words,
-                                          options->answer_sigma_milli);
-    if (words < 1) words = 1;
-    if (words > SIM_WORDS_MAX) words = SIM_WORDS_MAX;
-    call->is_cut_short = words > call->tokens_max;
-    if (call->is_cut_short) words = call->tokens_max;
-    call->is_words = true;
-    call->output_tokens = words;
-    sheaf__sim_lorem(call->key, words, &call->text);
-    return;
+/* Gives the fault asked for by header as often as it was asked for. */
+static uint32_t take_asked_fault(sim_call *call, uint64_t hash) {
+  uint32_t fault, times;
+  if (!call->asked_fault) return SIM_ERROR_COUNT;
+  uint32_t error = read_asked_fault(call, &fault, &times);
+  if (error == SIM_ERROR_COUNT && sheaf__sim_ledger_owes(call->world->ledger, hash, fault, times))
+    call->fault = fault;
+  return error;
+}
+
+static uint32_t check_load(sim_call *call) {
+  const sim_world *world = call->world;
+  uint32_t concurrency_max = world->options->concurrency_max;
+  if (call->is_queue_full && call->route->task != SIM_COUNT) {
+    sheaf__sim_ledger_queue_full(world->ledger);
+    return SIM_QUEUE_FULL;
   }
-  sheaf_buf_append_text(&call->text, "echo: ");
-  sheaf_buf_append_slice(&call->text, sheaf_buf_slice(&call->prompt));
-  call->output_tokens = tokens_of(call->text.bytes);
-}
-
-static void make_delay(const sheaf_sim_options *options, sim_call *call) {
-  call->itl_ns = scaled(options, options->itl_ms * SIM_MS);
-  call->ttft_ns = scaled(options, sheaf__sim_latency_ns(options, call->key));
-  call->delay_ns = call->ttft_ns;
-  uint64_t rest_ns;
-  if (call->is_stream || call->output_tokens < 2) return;
-  if (__builtin_mul_overflow(call->itl_ns, call->output_tokens - 1, &rest_ns) ||
-      __builtin_add_overflow(call->delay_ns, rest_ns, &call->delay_ns) ||
-      call->delay_ns > UINT64_MAX / 2)
-    call->delay_ns = UINT64_MAX / 2;
-}
-
-/* ---- Faults and refusals ---- */
-
-/* The error that a fault shows itself as; SIM_ERROR_COUNT: none, there is a 200 or nothing. */
-static uint32_t error_of_fault(const sheaf_sim_options *options, sim_call *call) {
-  switch (call->fault) {
-    case SHEAF_SIM_FAULT_RATE_LIMIT:
-      call->retry_after_ns = options->retry_after_ms * SIM_MS;
-      return SIM_RATE_REQUESTS;
-    case SHEAF_SIM_FAULT_SERVER: return SIM_SERVER_ERROR;
-    case SHEAF_SIM_FAULT_OVERLOADED: return SIM_OVERLOADED;
-    case SHEAF_SIM_FAULT_QUOTA: return SIM_QUOTA;
-    default: return SIM_ERROR_COUNT;
-  }
-}
-
-static uint32_t check_limits(const sim_plan_context *context, sim_call *call, uint64_t now_ns) {
-  static const uint32_t errors[] = {
-      [SIM_ADMITTED] = SIM_ERROR_COUNT,
-      [SIM_OVER_REQUESTS] = SIM_RATE_REQUESTS,
-      [SIM_OVER_TOKENS] = SIM_RATE_TOKENS,
-      [SIM_NEVER_FITS] = SIM_RATE_NEVER,
-  };
-  const sheaf_sim_options *options = context->options;
-  if (options->concurrency_max && call->in_flight > options->concurrency_max) {
-    sheaf__sim_ledger_busy(context->ledger);
-    call->retry_after_ns = options->retry_after_ms * SIM_MS;
+  if (concurrency_max && call->in_flight > concurrency_max) {
+    sheaf__sim_ledger_busy(world->ledger);
+    call->retry_after_ns = world->options->retry_after_ms * SIM_MS;
     return SIM_BUSY;
   }
-  if (!options->rpm && !options->tpm) return SIM_ERROR_COUNT;
-  const char *key = call->given_key ? call->given_key : "";
+  return SIM_ERROR_COUNT;
+}
+
+/* Counting tokens takes a request from the minute and no tokens. */
+static uint32_t check_limits(sim_call *call, uint64_t now_ns) {
+  static const uint32_t errors[] = {
+      [SIM_ADMITTED] = SIM_ERROR_COUNT,    [SIM_OVER_REQUESTS] = SIM_RATE_REQUESTS,
+      [SIM_OVER_TOKENS] = SIM_RATE_TOKENS, [SIM_OVER_INPUT] = SIM_RATE_INPUT,
+      [SIM_OVER_OUTPUT] = SIM_RATE_OUTPUT, [SIM_NEVER_FITS] = SIM_RATE_NEVER,
+  };
+  const sim_world *world = call->world;
+  const sheaf_sim_options *options = world->options;
+  bool is_free = call->route->task == SIM_COUNT;
+  if (!options->rpm && !options->tpm && !options->itpm && !options->otpm) return SIM_ERROR_COUNT;
   uint64_t wait_ns;
-  uint32_t verdict = sheaf__sim_limiter_take(context->limiter, sheaf__sim_hash(key, strlen(key), 0),
-                                             call->input_tokens + call->output_tokens, now_ns,
-                                             &call->quota, &wait_ns);
+  uint32_t verdict =
+      sheaf__sim_limiter_take(world->limiter, call->key_hash, is_free ? 0 : call->input_tokens,
+                              is_free ? 0 : call->output_tokens, now_ns, call->budgets, &wait_ns);
   call->is_limited = true;
   if (verdict == SIM_ADMITTED) return SIM_ERROR_COUNT;
-  sheaf__sim_ledger_limited(context->ledger, verdict);
-  if (verdict != SIM_NEVER_FITS) call->retry_after_ns = wait_ns;
+  sheaf__sim_ledger_limited(world->ledger, verdict);
+  call->retry_after_ns = wait_ns;
   return errors[verdict];
 }
 
-static uint32_t decide_generation(const sim_plan_context *context, sim_call *call,
-                                  uint64_t now_ns) {
-  const sheaf_sim_options *options = context->options;
-  uint32_t asked, times;
-  uint64_t path_hash = sheaf__sim_hash(call->path, strlen(call->path), 0);
-  call->body_hash = sheaf__sim_hash(call->body.data, call->body.bytes, path_hash);
-  uint32_t seen = sheaf__sim_ledger_seen(context->ledger, call->body_hash);
-  call->key = sheaf__sim_mix(sheaf__sim_mix(options->seed, call->body_hash), seen);
-  make_text(options, call);
-  make_delay(options, call);
-  if (asks_for_fault(call, &asked, &times) &&
-      sheaf__sim_ledger_owes(context->ledger, call->body_hash, asked, times)) {
-    call->fault = asked;
-  } else {
-    uint32_t error = check_limits(context, call, now_ns);
-    if (error != SIM_ERROR_COUNT) return error;
-    call->fault = sheaf__sim_fault(options, call->key);
-  }
-  sheaf__sim_ledger_admit(context->ledger, call->body_hash);
-  if (call->fault != SIM_NO_FAULT) sheaf__sim_ledger_fault(context->ledger, call->fault);
-  return error_of_fault(options, call);
+/* The schedule's clock runs as fast as the delays do. */
+static uint64_t since_start(const sim_world *world, uint64_t now_ns) {
+  uint64_t since_ns = now_ns > world->start_ns ? now_ns - world->start_ns : 0;
+  uint64_t scale = world->options->time_scale_milli;
+  if (scale == 0 || since_ns / scale > UINT64_MAX / 2000) return since_ns;
+  return since_ns / scale * 1000 + since_ns % scale * 1000 / scale;
 }
 
-static uint32_t decide(const sim_plan_context *context, sim_call *call, uint64_t now_ns) {
-  const sheaf_sim_options *options = context->options;
-  call->key = sheaf__sim_hash(call->path, strlen(call->path), options->seed);
-  if (!call->route) return call->allow ? SIM_WRONG_METHOD : SIM_NO_PATH;
-  if (!key_is_known(options, call)) return call->given_key ? SIM_WRONG_KEY : SIM_NO_KEY;
-  if (call->is_too_large) return SIM_TOO_LARGE;
-  if (call->route->task == SIM_MODELS || call->route->task == SIM_VERSION) return SIM_ERROR_COUNT;
-  uint32_t error = call->provider->read(call);
-  return error != SIM_ERROR_COUNT ? error : decide_generation(context, call, now_ns);
+static void draw_fault(sim_call *call, uint64_t now_ns) {
+  const sim_world *world = call->world;
+  if (world->schedule)
+    call->fault = sheaf__sim_schedule_draw(world->schedule, call, since_start(world, now_ns));
+  if (call->fault == SIM_NO_FAULT) call->fault = sheaf__sim_fault_draw(world, call->key);
+}
+
+/* ---- Delays ---- */
+
+/* A whole answer takes as long as its stream would. */
+static void set_delay(sim_call *call) {
+  call->delay_ns = call->ttft_ns;
+  if (call->is_stream || call->output_tokens < 2) return;
+  call->delay_ns += sheaf__sim_scaled(
+      call->world, sheaf__sim_gaps_ns(call->world, call->key, call->output_tokens));
+}
+
+/* ---- The decision ---- */
+
+static uint32_t decide_generation(sim_call *call, uint64_t now_ns) {
+  const sim_world *world = call->world;
+  uint64_t path_hash = sheaf__sim_hash(call->path, strlen(call->path), 0);
+  call->body_hash = sheaf__sim_hash(call->body.data, call->body.bytes, path_hash);
+  if (call->body_hash == 0) call->body_hash = 1; /* 0 says that nothing is generated */
+  call->sighting = sheaf__sim_ledger_seen(world->ledger, call->body_hash);
+  call->key = sheaf__sim_mix(sheaf__sim_mix(world->options->seed, call->body_hash), call->sighting);
+  sheaf__sim_answer(call);
+  call->ttft_ns = sheaf__sim_scaled(world, sheaf__sim_ttft_ns(world, call->key));
+  uint32_t error = take_asked_fault(call, call->body_hash);
+  if (error != SIM_ERROR_COUNT) return error;
+  if (call->fault == SIM_NO_FAULT) {
+    error = check_load(call);
+    if (error == SIM_ERROR_COUNT) error = check_limits(call, now_ns);
+    if (error != SIM_ERROR_COUNT) return error;
+    draw_fault(call, now_ns);
+  }
+  sheaf__sim_ledger_admit(world->ledger, call->body_hash);
+  return sheaf__sim_fault_error(call);
+}
+
+static uint32_t decide(sim_call *call, uint64_t now_ns) {
+  uint64_t path_hash = sheaf__sim_hash(call->path, strlen(call->path), 0);
+  call->key = sheaf__sim_mix(call->world->options->seed, path_hash);
+  uint32_t error = check_request(call);
+  if (error != SIM_ERROR_COUNT) return error;
+  call->is_stream = call->asked.is_stream;
+  if (generates(call)) return decide_generation(call, now_ns);
+  error = take_asked_fault(call, path_hash);
+  return error != SIM_ERROR_COUNT ? error : sheaf__sim_fault_error(call);
+}
+
+/* ---- What is billed ---- */
+
+/* The work was done: see README.md. */
+static bool is_billed(const sim_call *call) {
+  if (!call->body_hash || call->error != SIM_ERROR_COUNT || call->route->task == SIM_COUNT)
+    return false;
+  switch (call->fault) {
+    case SHEAF_SIM_FAULT_RESET:
+    case SHEAF_SIM_FAULT_STALL:
+    case SHEAF_SIM_FAULT_REFUSE:
+    case SHEAF_SIM_FAULT_BAD_GATEWAY:
+    case SHEAF_SIM_FAULT_REDIRECT: return false;
+    case SHEAF_SIM_FAULT_LATE_ERROR: return call->asked.is_stream;
+    default: return true;
+  }
+}
+
+/* A client that speaks HTTP and the protocol well has the answer. */
+static bool is_whole(const sim_call *call) {
+  if (call->error != SIM_ERROR_COUNT) return false;
+  switch (call->fault) {
+    case SIM_NO_FAULT:
+    case SHEAF_SIM_FAULT_DRIP:
+    case SHEAF_SIM_FAULT_NO_USAGE:
+    case SHEAF_SIM_FAULT_BLANK:
+    case SHEAF_SIM_FAULT_GIANT:
+    case SHEAF_SIM_FAULT_GZIP:
+    case SHEAF_SIM_FAULT_CHUNKS: return true;
+    default: return false;
+  }
 }
 
 /* ---- Bodies ---- */
 
-static bool is_generation(const sim_call *call) {
-  return call->body_hash != 0;
+static bool is_without_answer(uint32_t fault) {
+  return fault == SHEAF_SIM_FAULT_RESET || fault == SHEAF_SIM_FAULT_STALL ||
+         fault == SHEAF_SIM_FAULT_REFUSE;
 }
 
-static void answer(const sim_plan_context *context, sim_call *call) {
-  bool is_whole = call->fault == SIM_NO_FAULT;
+/* Gemini without alt=sse streams one JSON array. */
+static const char *type_of(const sim_call *call) {
+  if (!call->is_stream || (call->provider == &sheaf__sim_gemini && !call->is_sse))
+    return "application/json";
+  return call->provider->stream_type;
+}
+
+static void write_answer(sim_call *call) {
   call->status = 200;
-  call->cut_at = call->text.bytes / 2;
+  call->content_type = type_of(call);
+  set_delay(call);
   if (!call->is_stream) call->provider->answer(call);
-  if (is_generation(call))
-    sheaf__sim_ledger_bill(context->ledger, call->body_hash, call->input_tokens,
-                           call->output_tokens, is_whole);
+  sheaf__sim_spoil(call);
+  set_delay(call); /* what was a stream may be one no more */
 }
 
-void sheaf__sim_plan(const sim_plan_context *context, sim_call *call, uint64_t now_ns,
-                     int64_t unix_s) {
-  call->seed = context->options->seed;
-  call->fault = SIM_NO_FAULT;
-  call->tokens_max = UINT64_MAX;
-  call->dimensions = context->options->dimensions;
-  sheaf__sim_ledger_received(context->ledger, call->route);
-  uint32_t error = decide(context, call, now_ns);
-  if (call->fault == SHEAF_SIM_FAULT_RESET || call->fault == SHEAF_SIM_FAULT_STALL) return;
-  if (error == SIM_ERROR_COUNT) {
-    answer(context, call);
-  } else {
-    call->is_stream = false;
-    /* Refusals are quick; only a server's failure takes the time of an answer. */
-    if (error != SIM_SERVER_ERROR) call->delay_ns = 0;
-    call->status = call->provider->error(call, error);
-    if (error == SIM_WRONG_METHOD) sheaf__sim_header(call, "allow", call->allow);
-  }
-  sheaf__sim_header(call, "content-type", call->is_stream ? call->stream_type : "application/json");
+/* Refusals are quick; only a failure of the server takes the time of an answer. */
+static void write_error(sim_call *call) {
+  bool is_late = call->error == SIM_SERVER_ERROR || call->error == SIM_TIMEOUT;
+  call->is_stream = false;
+  set_delay(call);
+  if (!is_late) call->delay_ns = 0;
+  call->content_type = "application/json";
+  call->status = call->provider->error(call);
+  call->wants_service = is_late && call->body_hash;
+  if (call->error == SIM_WRONG_METHOD) sheaf__sim_header(call, "allow", call->allow);
+}
+
+static void write_reply(sim_call *call, int64_t unix_s) {
+  call->wants_service = call->body_hash && call->route->task != SIM_COUNT;
+  if (call->error == SIM_ERROR_COUNT)
+    write_answer(call);
+  else
+    write_error(call);
+  sheaf__sim_header(call, "content-type", call->content_type);
   call->provider->headers(call, unix_s);
-  sheaf__sim_ledger_answered(context->ledger, call->status);
 }
 
-/* ---- Streams ---- */
-
-bool sheaf__sim_stream_step(sim_call *call) {
-  bool is_broken = call->fault == SHEAF_SIM_FAULT_TRUNCATE || call->fault == SHEAF_SIM_FAULT_CUT;
-  sheaf_slice piece;
-  if (!call->is_open) {
-    call->is_open = true;
-    call->provider->stream_open(call);
-  }
-  if (sheaf__sim_piece_next(call, &piece)) call->provider->stream_piece(call, piece);
-  if (is_broken && call->text_at >= call->cut_at) {
-    /* A cut goes through the middle of an event. */
-    if (call->fault == SHEAF_SIM_FAULT_CUT && call->out.bytes > 8) call->out.bytes -= 8;
-    return false;
-  }
-  if (call->text_at < call->text.bytes) return true;
-  call->provider->stream_close(call);
-  return false;
+void sheaf__sim_plan(sim_call *call, uint64_t now_ns, int64_t unix_s) {
+  const sim_world *world = call->world;
+  call->fault = SIM_NO_FAULT;
+  call->error = SIM_ERROR_COUNT;
+  call->context = world->options->context;
+  call->asked.tokens_max = UINT64_MAX;
+  call->asked.dimensions = world->options->dimensions;
+  call->asked.choices = 1;
+  call->asked.is_stream = call->route && call->route->streams;
+  sheaf__sim_ledger_received(world->ledger, call, now_ns);
+  call->error = decide(call, now_ns);
+  if (is_without_answer(call->fault))
+    call->is_stream = false;
+  else
+    write_reply(call, unix_s);
+  sheaf__sim_ledger_decided(world->ledger, call, is_billed(call), is_whole(call));
 }

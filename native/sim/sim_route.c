@@ -3,34 +3,64 @@
 
 #include <string.h>
 
+/* The same under each prefix that some service of this shape has. */
+#define OPENAI_ROUTES(prefix)                                                                     \
+  {"POST", prefix "/chat/completions", &sheaf__sim_openai_chat, SIM_CHAT, false},                 \
+      {"POST", prefix "/responses", &sheaf__sim_openai_responses, SIM_CHAT, false},               \
+      {"POST", prefix "/responses/input_tokens", &sheaf__sim_openai_responses, SIM_COUNT, false}, \
+      {"POST", prefix "/completions", &sheaf__sim_openai_completions, SIM_COMPLETE, false},       \
+      {"POST", prefix "/embeddings", &sheaf__sim_openai, SIM_EMBED, false},                       \
+      {"GET", prefix "/models", &sheaf__sim_openai, SIM_MODELS, false}, {                         \
+    "GET", prefix "/models/*", &sheaf__sim_openai, SIM_MODEL, false                               \
+  }
+
+#define GEMINI_ROUTES(prefix)                                                                  \
+  {"POST", prefix "/models/*:generateContent", &sheaf__sim_gemini, SIM_CHAT, false},           \
+      {"POST", prefix "/models/*:streamGenerateContent", &sheaf__sim_gemini, SIM_CHAT, true},  \
+      {"POST", prefix "/models/*:embedContent", &sheaf__sim_gemini, SIM_EMBED, false},         \
+      {"POST", prefix "/models/*:batchEmbedContents", &sheaf__sim_gemini, SIM_EMBED, false}, { \
+    "POST", prefix "/models/*:countTokens", &sheaf__sim_gemini, SIM_COUNT, false               \
+  }
+
+/* The first that fits counts. The models of Anthropic are asked for at OpenAI's path: sim_openai.c
+ * tells them apart by the version header. */
 const sim_route sheaf__sim_routes[] = {
-    {"POST", "/v1/chat/completions", &sheaf__sim_openai, SIM_CHAT, false},
-    {"POST", "/chat/completions", &sheaf__sim_openai, SIM_CHAT, false},
-    {"POST", "/v1/embeddings", &sheaf__sim_openai, SIM_EMBED, false},
-    {"POST", "/embeddings", &sheaf__sim_openai, SIM_EMBED, false},
-    {"GET", "/v1/models", &sheaf__sim_openai, SIM_MODELS, false},
-    {"GET", "/models", &sheaf__sim_openai, SIM_MODELS, false},
+    OPENAI_ROUTES("/v1"),
     {"POST", "/v1/messages", &sheaf__sim_anthropic, SIM_CHAT, false},
-    {"POST", "/v1beta/models/*:generateContent", &sheaf__sim_gemini, SIM_CHAT, false},
-    {"POST", "/v1beta/models/*:streamGenerateContent", &sheaf__sim_gemini, SIM_CHAT, true},
+    {"POST", "/v1/messages/count_tokens", &sheaf__sim_anthropic, SIM_COUNT, false},
+    GEMINI_ROUTES("/v1beta"),
     {"GET", "/v1beta/models", &sheaf__sim_gemini, SIM_MODELS, false},
+    {"GET", "/v1beta/models/*", &sheaf__sim_gemini, SIM_MODEL, false},
+    GEMINI_ROUTES("/v1"),
     {"POST", "/api/chat", &sheaf__sim_ollama, SIM_CHAT, false},
-    {"POST", "/api/generate", &sheaf__sim_ollama, SIM_GENERATE, false},
+    {"POST", "/api/generate", &sheaf__sim_ollama, SIM_CHAT, false},
     {"POST", "/api/embed", &sheaf__sim_ollama, SIM_EMBED, false},
+    {"POST", "/api/embeddings", &sheaf__sim_ollama, SIM_EMBED, false},
+    {"POST", "/api/show", &sheaf__sim_ollama, SIM_MODEL, false},
+    {"GET", "/api/ps", &sheaf__sim_ollama, SIM_MODELS, false},
     {"GET", "/api/tags", &sheaf__sim_ollama, SIM_MODELS, false},
     {"GET", "/api/version", &sheaf__sim_ollama, SIM_VERSION, false},
+    OPENAI_ROUTES(""),
+    OPENAI_ROUTES("/openai/v1"),     /* Azure, Groq */
+    OPENAI_ROUTES("/v1beta/openai"), /* Google */
+    {"POST", "/openai/deployments/*/chat/completions", &sheaf__sim_openai_chat, SIM_CHAT, false},
+    {"POST", "/openai/deployments/*/completions", &sheaf__sim_openai_completions, SIM_COMPLETE,
+     false},
+    {"POST", "/openai/deployments/*/embeddings", &sheaf__sim_openai, SIM_EMBED, false},
     {"GET", "/_sim/stats", &sheaf__sim_openai, SIM_STATS, false},
+    {"GET", "/_sim/ledger", &sheaf__sim_openai, SIM_LEDGER, false},
+    {"POST", "/_sim/reset", &sheaf__sim_openai, SIM_RESET, false},
 };
 
 const uint32_t sheaf__sim_route_count = sizeof sheaf__sim_routes / sizeof *sheaf__sim_routes;
 
 /* A model in a path goes into bodies unescaped, so it is letters, digits and the marks that names
- * have. */
-static bool is_model(const char *text, size_t bytes) {
+ * have. A slash or a colon may be in one where nothing comes after it. */
+static bool is_model(const char *text, size_t bytes, bool is_last) {
   for (size_t i = 0; i < bytes; i++) {
     char c = text[i];
     bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (!is_plain && !strchr("-._@+", c)) return false;
+    if (!is_plain && !strchr(is_last ? "-._@+:/" : "-._@+", c)) return false;
   }
   return bytes > 0;
 }
@@ -38,10 +68,11 @@ static bool is_model(const char *text, size_t bytes) {
 static bool matches(const char *pattern, const char *path, sheaf_slice *model) {
   const char *star = strchr(pattern, '*');
   if (!star) return strcmp(pattern, path) == 0;
-  size_t head = (size_t)(star - pattern), tail = strlen(star + 1), bytes = strlen(path);
-  if (bytes <= head + tail || memcmp(pattern, path, head) != 0) return false;
-  if (memcmp(star + 1, path + bytes - tail, tail) != 0) return false;
-  if (!is_model(path + head, bytes - head - tail)) return false;
+  size_t head = (size_t)(star - pattern);
+  if (strncmp(pattern, path, head) != 0) return false;
+  size_t tail = strlen(star + 1), bytes = strlen(path);
+  if (bytes <= head + tail || memcmp(star + 1, path + bytes - tail, tail) != 0) return false;
+  if (!is_model(path + head, bytes - head - tail, tail == 0)) return false;
   *model = (sheaf_slice){path + head, bytes - head - tail};
   return true;
 }
@@ -51,16 +82,23 @@ const sim_route *sheaf__sim_route_find(const char *method, const char *path, she
   *allow = NULL;
   for (uint32_t i = 0; i < sheaf__sim_route_count; i++) {
     const sim_route *route = &sheaf__sim_routes[i];
-    if (!matches(route->path, path, model)) continue;
+    sheaf_slice found = {0};
+    if (!matches(route->path, path, &found)) continue;
+    *model = found;
     if (strcmp(route->method, method) == 0) return route;
-    *allow = route->method;
+    if (!*allow) *allow = route->method;
   }
   return NULL;
 }
 
+static bool begins_with(const char *text, const char *prefix) {
+  return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
 const sim_provider *sheaf__sim_provider_guess(const char *path) {
-  if (strncmp(path, "/v1/messages", 12) == 0) return &sheaf__sim_anthropic;
-  if (strncmp(path, "/v1beta", 7) == 0) return &sheaf__sim_gemini;
-  if (strncmp(path, "/api/", 5) == 0) return &sheaf__sim_ollama;
+  if (begins_with(path, "/v1/messages")) return &sheaf__sim_anthropic;
+  if (begins_with(path, "/v1beta/openai")) return &sheaf__sim_openai;
+  if (begins_with(path, "/v1beta")) return &sheaf__sim_gemini;
+  if (begins_with(path, "/api/")) return &sheaf__sim_ollama;
   return &sheaf__sim_openai;
 }

@@ -1,4 +1,5 @@
-/* sim_write.c: text for bodies and headers: the template writer, durations, dates. */
+/* sim_write.c: text for bodies and headers: the template writer, durations, dates; a file read
+ * whole. */
 #define _POSIX_C_SOURCE 200809L
 #include "sim_int.h"
 
@@ -81,4 +82,16 @@ void sheaf__sim_rfc3339(int64_t unix_s, char *text, size_t bytes) {
   struct tm parts;
   if (!gmtime_r(&seconds, &parts) || !strftime(text, bytes, "%Y-%m-%dT%H:%M:%SZ", &parts))
     snprintf(text, bytes, "1970-01-01T00:00:00Z");
+}
+
+int32_t sheaf__sim_read_file(const char *path, sheaf_buf *out) {
+  char chunk[16384];
+  FILE *file = fopen(path, "rb");
+  if (!file) return SHEAF_E_IO;
+  size_t bytes = fread(chunk, 1, sizeof chunk, file);
+  for (; bytes && out->status == SHEAF_OK; bytes = fread(chunk, 1, sizeof chunk, file))
+    sheaf_buf_append(out, chunk, bytes);
+  int32_t status = ferror(file) ? SHEAF_E_IO : out->status;
+  fclose(file);
+  return status;
 }

@@ -3,6 +3,10 @@
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L /* mkstemp */
+#endif
+
 #include <sheaf/sim.h>
 
 #include <setjmp.h>
@@ -14,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHAT "/v1/chat/completions"
 #define HELLO "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]"
@@ -238,6 +243,82 @@ static inline sheaf_sim *start(const char *name, ...) {
   if (status != SHEAF_OK) print_error("%s\n", message);
   assert_int_equal(status, SHEAF_OK);
   return sim;
+}
+
+/* ---- Many, and the ledger ---- */
+
+/* Runs count requests at once, each with its own body; answers how many ended with the status. */
+static inline unsigned run_many(const sheaf_sim *sim, unsigned count, long status) {
+  CURLM *multi = curl_multi_init();
+  reply *replies = calloc(count, sizeof *replies);
+  CURL **easies = calloc(count, sizeof *easies);
+  char(*bodies)[128] = calloc(count, sizeof *bodies);
+  assert_true(multi && replies && easies && bodies);
+  for (unsigned i = 0; i < count; i++) {
+    reply_init(&replies[i]);
+    snprintf(bodies[i], sizeof bodies[i], "{\"model\":\"m%u\"," HELLO "}", i);
+    easies[i] = make(sim, &replies[i], CHAT, bodies[i], NULL, 60000);
+    curl_multi_add_handle(multi, easies[i]);
+  }
+  int running = 1;
+  while (running) {
+    curl_multi_perform(multi, &running);
+    if (running) curl_multi_poll(multi, NULL, 0, 1000, NULL);
+  }
+  unsigned met = 0;
+  for (unsigned i = 0; i < count; i++) {
+    finish(easies[i], &replies[i]);
+    met += replies[i].status == status;
+    curl_multi_remove_handle(multi, easies[i]);
+    curl_easy_cleanup(easies[i]);
+    reply_deinit(&replies[i]);
+  }
+  curl_multi_cleanup(multi);
+  free(bodies);
+  free(easies);
+  free(replies);
+  return met;
+}
+
+/* Waits until no exchange is under way: the ledger's entries are then complete. */
+static inline void settle(sheaf_sim *sim) {
+  while (stat_of(sim, "in_flight")) continue;
+}
+
+/* The ledger from after the sequence on. */
+static inline void fetch_ledger(sheaf_sim *sim, reply *got, unsigned after, unsigned limit) {
+  char path[96];
+  settle(sim);
+  snprintf(path, sizeof path, "/_sim/ledger?after=%u&limit=%u", after, limit);
+  fetch(sim, got, path, NULL, NULL);
+  assert_int_equal(got->status, 200);
+}
+
+/* A field of the newest entry; good until the next call of pick. */
+static inline const char *newest(sheaf_sim *sim, const char *field) {
+  reply got;
+  char path[64];
+  fetch_ledger(sim, &got, 0, 1000000);
+  unsigned last = (unsigned)pick_int(&got, "next");
+  reply_deinit(&got);
+  assert_true(last > 0);
+  fetch_ledger(sim, &got, last - 1, 1);
+  snprintf(path, sizeof path, "entries[0].%s", field);
+  const char *text = pick(&got, path);
+  reply_deinit(&got);
+  return text;
+}
+
+/* Writes a file of the test's own and answers its name; good until the next call. */
+static inline const char *write_file(const char *text) {
+  static char name[32];
+  copy_text(name, sizeof name, "sim_test_XXXXXX");
+  int fd = mkstemp(name);
+  assert_true(fd >= 0);
+  size_t bytes = strlen(text);
+  assert_int_equal(write(fd, text, bytes), bytes);
+  close(fd);
+  return name;
 }
 
 /* Runs a group and closes with the line that every suite ends with. */

@@ -17,7 +17,9 @@
  * A request may ask for a fault: the header "x-sheaf-fault: 429" gives it the first time this body
  * asks for it and then no more, so that a retry which repeats the header gets through; "429:3"
  * gives it three times. The names are those of sheaf_sim_fault_name.
- * GET /_sim/stats answers what sheaf_sim_stats writes. Each connection holds a descriptor. */
+ * "x-sheaf-answer: tool" asks for another kind of answer, by the names of option "answer".
+ * GET /_sim/stats answers what sheaf_sim_stats writes, GET /_sim/ledger?after=SEQUENCE&limit=N the
+ * newest exchanges one by one. Each connection holds a descriptor. */
 #ifndef SHEAF_SIM_H
 #define SHEAF_SIM_H
 
@@ -38,30 +40,65 @@ typedef struct sheaf_sim sheaf_sim;
   X(STALL, 4, "stall")       /* no answer, ever, until the client leaves */                        \
   X(TRUNCATE, 5, "truncate") /* half a body and the close; a stream ends without its terminator */ \
   X(QUOTA, 6, "quota")       /* the 429 that means money, without a hint when to come back */      \
-  X(CUT, 7, "cut")           /* as truncate, but a stream breaks inside a chunk, too */
+  X(CUT, 7, "cut")           /* as truncate, but a stream breaks inside a chunk, too */            \
+  X(TIMEOUT, 8, "408")                                                                             \
+  X(BAD_GATEWAY, 9, "502")            /* a proxy's page in HTML */                                 \
+  X(LOADING, 10, "503")               /* the model is being loaded */                              \
+  X(BARE_LIMIT, 11, "429-bare")       /* 429 without any hint */                                   \
+  X(REFUSE, 12, "refuse")             /* reset, and no connection is accepted for refuse_ms */     \
+  X(RESET_HEAD, 13, "reset-head")     /* reset within the headers */                               \
+  X(RESET_BODY, 14, "reset-body")     /* reset within the body */                                  \
+  X(STALL_BODY, 15, "stall-body")     /* half a body, then nothing until the client leaves */      \
+  X(DRIP, 16, "drip")                 /* a few bytes at a time, drip_ms between them */            \
+  X(LENGTH, 17, "length")             /* a Content-Length of half the body; the close after it */  \
+  X(GARBAGE, 18, "garbage")           /* 200 and a body that is no JSON */                         \
+  X(GARBAGE_HEAD, 19, "garbage-head") /* bytes that are no HTTP */                                 \
+  X(LATE_ERROR, 20, "late-error")     /* 200, and the failure inside the stream or body */         \
+  X(NO_END, 21, "no-end")             /* a stream without its terminator; else an empty body */    \
+  X(NO_USAGE, 22, "no-usage")         /* the answer, without token counts */                       \
+  X(BLANK, 23, "blank")               /* blank lines, comments and CRLF between events */          \
+  X(GIANT, 24, "giant")               /* an answer of giant_bytes */                               \
+  X(GZIP, 25, "gzip")                 /* compressed, although nobody asked */                      \
+  X(GZIP_BAD, 26, "gzip-bad")         /* said to be gzip, and is not */                            \
+  X(CHUNKS, 27, "chunks")             /* legal oddities: one-byte chunks, extensions, trailers */  \
+  X(CHUNKS_BAD, 28, "chunks-bad")     /* a chunk size that is none */                              \
+  X(REDIRECT, 29, "redirect")         /* 307 to another path of this server */
 
 enum {
 #define SHEAF_SIM_FAULT_ENUM(name, number, text) SHEAF_SIM_FAULT_##name = (number),
   SHEAF_SIM_FAULT_MAP(SHEAF_SIM_FAULT_ENUM)
 #undef SHEAF_SIM_FAULT_ENUM
-      SHEAF_SIM_FAULT_COUNT = 8,
-  SHEAF_SIM_FAULT_ROOM = 16 /* places in the options, for kinds to come */
+      SHEAF_SIM_FAULT_COUNT = 30,
+  SHEAF_SIM_FAULT_ROOM = 64 /* places in the options, for kinds to come */
 };
 
 /* "429", "reset", ...; static; NULL past the end. */
 SHEAF_API const char *sheaf_sim_fault_name(uint32_t fault);
 
 enum {
-  SHEAF_SIM_LATENCY_FIXED = 0,
-  SHEAF_SIM_LATENCY_UNIFORM = 1,
-  SHEAF_SIM_LATENCY_LOGNORMAL = 2
+  SHEAF_SIM_SPREAD_FIXED = 0,
+  SHEAF_SIM_SPREAD_UNIFORM = 1,
+  SHEAF_SIM_SPREAD_LOGNORMAL = 2,
+  SHEAF_SIM_SPREAD_FILE = 3 /* drawn from the lines of a file */
 };
 enum {
-  SHEAF_SIM_ANSWER_ECHO = 0, /* "echo: " and the last user text */
-  SHEAF_SIM_ANSWER_LOREM = 1 /* words, a token each, their number lognormal; obeys max_tokens */
+  SHEAF_SIM_ANSWER_ECHO = 0,   /* "echo: " and the last user text */
+  SHEAF_SIM_ANSWER_LOREM = 1,  /* words, a token each, their number lognormal; obeys max_tokens */
+  SHEAF_SIM_ANSWER_CANNED = 2, /* from a file; what it does not hold is echoed */
+  SHEAF_SIM_ANSWER_JSON = 3,   /* an object; valid against the schema where one was asked for */
+  SHEAF_SIM_ANSWER_TOOL = 4    /* a call of one of the request's tools; echo where it has none */
 };
 
-/* Latency is the time to the first token; a whole answer takes that plus itl_ms for each further
+/* A time that is drawn anew for each use, in microseconds. */
+typedef struct sheaf_sim_spread {
+  uint32_t kind;        /* SHEAF_SIM_SPREAD_ */
+  uint32_t sigma_milli; /* of lognormal, in thousandths, to 5000 */
+  uint64_t us;          /* the value, the lower bound, or the median; to a day */
+  uint64_t high_us;     /* upper bound of uniform */
+  const char *path;     /* of the file: "TTFT_MS" or "TTFT_MS ITL_MS" a line, # begins a comment */
+} sheaf_sim_spread;
+
+/* Latency is the time to the first token; a whole answer takes that plus one itl for each further
  * token, streamed or not. */
 typedef struct sheaf_sim_options {
   uint32_t struct_bytes;
@@ -69,20 +106,32 @@ typedef struct sheaf_sim_options {
   const char *host; /* a numeric address; NULL: 127.0.0.1. Others may be open to the network */
   const char *key;  /* the only key accepted; NULL: all, also none */
   uint64_t seed;
-  uint32_t latency_kind;        /* SHEAF_SIM_LATENCY_ */
-  uint32_t latency_ms;          /* the value, the lower bound, or the median */
-  uint32_t latency_high_ms;     /* upper bound of uniform */
-  uint32_t latency_sigma_milli; /* of lognormal, in thousandths, to 5000 */
-  uint32_t itl_ms;              /* between tokens */
-  uint32_t time_scale_milli;    /* all delays times this over 1000; 0: none. Not the limits */
-  uint64_t rpm;                 /* requests a minute and key; 0: no limit and no headers about it */
-  uint64_t tpm;                 /* tokens a minute and key, input plus output; 0: the same */
-  uint32_t concurrency_max;     /* requests under way; 0: no limit */
-  uint32_t retry_after_ms;      /* the hint of a drawn 429 */
-  uint32_t answer_kind;         /* SHEAF_SIM_ANSWER_ */
-  uint32_t answer_words;        /* median of lorem */
-  uint32_t answer_sigma_milli;  /* spread of lorem */
-  uint32_t dimensions;          /* of an embedding when the request does not say, to 4096 */
+  sheaf_sim_spread latency;
+  sheaf_sim_spread itl;        /* between tokens */
+  uint32_t time_scale_milli;   /* all delays times this over 1000; 0: none. Not the limits */
+  uint32_t concurrency_max;    /* requests of a key under way; 0: no limit */
+  uint64_t rpm;                /* requests a minute and key; 0: no limit and no headers about it */
+  uint64_t tpm;                /* tokens a minute and key, input plus output; 0: the same */
+  uint64_t itpm;               /* input tokens a minute and key */
+  uint64_t otpm;               /* output tokens a minute and key */
+  uint32_t capacity;           /* requests served at once, the others queue; 0: all */
+  uint32_t queue_max;          /* that may queue; 503 beyond. Only with capacity */
+  uint32_t retry_after_ms;     /* the hint of a drawn 429 */
+  uint32_t answer_kind;        /* SHEAF_SIM_ANSWER_ */
+  uint32_t answer_words;       /* median of lorem */
+  uint32_t answer_sigma_milli; /* spread of lorem */
+  uint32_t dimensions;         /* of an embedding when the request does not say, to 4096 */
+  uint32_t ledger_max;         /* entries that /_sim/ledger holds, the newest */
+  const char *answers;         /* the file of SHEAF_SIM_ANSWER_CANNED */
+  const char *models;          /* the names that are known, with commas; NULL: every name */
+  const char *schedule;        /* a file of faults that come at their time; NULL: none */
+  uint64_t context;            /* tokens of input and max_tokens together; 0: no end */
+  uint64_t giant_bytes;        /* of the fault "giant" */
+  uint32_t drip_ms;            /* of the fault "drip", scaled */
+  uint32_t refuse_ms;          /* of the fault "refuse", scaled */
+  bool is_lenient;             /* fields that the provider does not know are accepted */
+  bool is_https;               /* nghttpx stands in front, with a certificate made at the start */
+  bool is_http2;               /* the same; without is_https: h2c with prior knowledge */
   /* Of a million requests, by SHEAF_SIM_FAULT_; at most a million together. */
   uint32_t fault_ppm[SHEAF_SIM_FAULT_ROOM];
 } sheaf_sim_options;
@@ -91,10 +140,15 @@ typedef struct sheaf_sim_options {
   ((sheaf_sim_options){.struct_bytes = sizeof(sheaf_sim_options), \
                        .seed = 1,                                 \
                        .time_scale_milli = 1000,                  \
+                       .queue_max = 512,                          \
                        .retry_after_ms = 250,                     \
                        .answer_words = 40,                        \
                        .answer_sigma_milli = 600,                 \
-                       .dimensions = 16})
+                       .dimensions = 16,                          \
+                       .ledger_max = 10000,                       \
+                       .giant_bytes = 67108864,                   \
+                       .drip_ms = 20,                             \
+                       .refuse_ms = 1000})
 
 /* Sets an option by name, as a command line does. host and key are kept as pointers: value lives
  * until sheaf_sim_start has returned.
@@ -116,6 +170,12 @@ SHEAF_API int32_t sheaf_sim_start(const sheaf_sim_options *options, sheaf_sim **
 SHEAF_API uint16_t sheaf_sim_port(const sheaf_sim *sim);
 /* "http://127.0.0.1:40123", without a path; lives as long as sim. */
 SHEAF_API const char *sheaf_sim_url(const sheaf_sim *sim);
+/* The file (PEM) of the certificate that a client has to trust; NULL without is_https. It is good for
+ * localhost, 127.0.0.1, ::1 and host, and lives as long as sim. */
+SHEAF_API const char *sheaf_sim_certificate(const sheaf_sim *sim);
+/* Raises this process's soft limit on descriptors to its hard one: for programs that are a simulator
+ * and nothing else. */
+SHEAF_API void sheaf_sim_raise_descriptors(void);
 /* Ends every connection, joins the thread, frees. NULL is fine. No other call on sim may be
  * running. */
 SHEAF_API void sheaf_sim_stop(sheaf_sim *sim);
