@@ -1,6 +1,6 @@
 /* sim_anthropic_blocks.c: the content of messages to Anthropic: strings and blocks, and whether the
- * service would take them. Objects are closed, as its OpenAPI document has them; of blocks that stand
- * for other things than text and tools only the type is looked at.
+ * service would take them. Objects are closed, as its OpenAPI document has them; of blocks that
+ * stand for other things than text and tools only the type is looked at.
  *
  * Outline: marks of a cache; names; text; tools; any block; content; messages. */
 #include "sim_shapes.h"

@@ -1,5 +1,5 @@
-/* sim_gemini_error.c: how the Gemini API says no (protocols 3.4; the wording as users of the service
- * report it).
+/* sim_gemini_error.c: how the Gemini API says no (protocols 3.4; the wording as users of the
+ * service report it).
  *
  * Outline: paths; a field's failure; limits; sentences; details; the body. */
 #include "sim_shapes.h"

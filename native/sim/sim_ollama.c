@@ -27,7 +27,7 @@ static uint64_t at_least_a_tick(uint64_t ns) {
   return ns < TICK_NS ? TICK_NS : ns;
 }
 
-/* The time to the first token is taken for that of the prompt, but for a tenth to load the model. */
+/* The time to the first token is the prompt's, but for a tenth to load the model. */
 static void write_load_times(sim_call *call, uint64_t eval_ns) {
   uint64_t load_ns = at_least_a_tick(call->ttft_ns / 10);
   uint64_t prompt_ns = at_least_a_tick(call->ttft_ns - call->ttft_ns / 10);
@@ -198,8 +198,8 @@ static void write_embeddings(sim_call *call) {
 #define CAPABILITIES "\"capabilities\":[\"completion\",\"tools\",\"embedding\"]"
 #define MODIFIED "\"modified_at\":\"2026-01-01T00:00:00Z\""
 
-/* A name without a tag has the tag "latest". Of a model that runs it is told how much memory it takes
- * and how long it stays. */
+/* A name without a tag has the tag "latest". Of a model that runs it is told how much memory it
+ * takes and how long it stays. */
 static void write_tag(sim_call *call, sheaf_slice name, bool runs) {
   const char *tag = name.bytes && memchr(name.data, ':', name.bytes) ? "" : ":latest";
   char digest[65];

@@ -17,6 +17,7 @@
 #define NUMBER_ATTEMPTS 64u
 #define LENGTH_MAX 1048576u        /* longer strings are not made, whatever minLength says */
 #define WORDS_MORE 4u              /* of a string without bounds: one word to so many more */
+#define FREE_LETTERS 5u            /* of an address or a path: so many, up to twice */
 #define PATTERN_MORE 8u            /* characters beyond a pattern's least, without bounds */
 #define WHOLE_MAX 9007199254740991 /* 2^53 - 1: beyond it doubles skip numbers */
 
@@ -28,6 +29,10 @@ enum { /* purposes of draws */
 };
 
 /* ---- Formats ---- */
+
+typedef struct bounds {
+  uint64_t least, most; /* characters */
+} bounds;
 
 static uint64_t part(uint64_t key, uint64_t n, uint64_t below) {
   return sheaf__sim_draw(key, DRAW_PART + n, below);
@@ -57,26 +62,6 @@ static void write_duration(uint64_t key, sheaf_buf *out) {
   sheaf__sim_write(out, "P%uDT%uH", part(key, 6, 30), part(key, 7, 24));
 }
 
-static void write_email(uint64_t key, sheaf_buf *out) {
-  sheaf__sim_lorem(key, 1, out);
-  sheaf_buf_append_text(out, "@example.com");
-}
-
-static void write_hostname(uint64_t key, sheaf_buf *out) {
-  sheaf__sim_lorem(key, 1, out);
-  sheaf_buf_append_text(out, ".example.com");
-}
-
-static void write_uri(uint64_t key, sheaf_buf *out) {
-  sheaf_buf_append_text(out, "https://example.com/");
-  sheaf__sim_lorem(key, 1, out);
-}
-
-static void write_path(uint64_t key, sheaf_buf *out) {
-  sheaf_buf_append(out, "/", 1);
-  sheaf__sim_lorem(key, 1, out);
-}
-
 /* Version 4, variant 1: RFC 9562, 5.4. */
 static void write_uuid(uint64_t key, sheaf_buf *out) {
   char text[48];
@@ -104,49 +89,64 @@ static void write_base64(uint64_t key, sheaf_buf *out) {
   for (uint64_t i = 0; i < count; i++) sheaf_buf_append(out, &digits[part(key, 11 + i, 64)], 1);
 }
 
-static void write_word(uint64_t key, sheaf_buf *out) {
-  sheaf__sim_lorem(key, 1, out);
+static const struct fixed_format {
+  const char *name;
+  void (*write)(uint64_t key, sheaf_buf *out);
+} fixed_formats[] = {
+    {"date-time", write_date_time}, {"date", write_date},   {"time", write_time},
+    {"duration", write_duration},   {"uuid", write_uuid},   {"ipv4", write_ipv4},
+    {"ipv6", write_ipv6},           {"byte", write_base64}, {"base64", write_base64}};
+
+/* Formats that have a part of any length: what stands before and behind it, and where that is too
+ * long, what is shorter. */
+static const struct free_format {
+  const char *name, *before, *behind, *short_before, *short_behind;
+} free_formats[] = {{"email", "", "@example.com", "", "@x.io"},
+                    {"idn-email", "", "@example.com", "", "@x.io"},
+                    {"hostname", "", ".example.com", "", ".io"},
+                    {"idn-hostname", "", ".example.com", "", ".io"},
+                    {"uri", "https://example.com/", "", "x://y/", ""},
+                    {"url", "https://example.com/", "", "x://y/", ""},
+                    {"iri", "https://example.com/", "", "x://y/", ""},
+                    {"uri-reference", "/", "", "", ""},
+                    {"iri-reference", "/", "", "", ""},
+                    {"uri-template", "/", "", "", ""},
+                    {"json-pointer", "/", "", "/", ""},
+                    {"regex", "", "", "", ""}};
+
+/* Letters, and a dot now and then, because a part of a host's name has 63 at most (RFC 1035). */
+static void write_free(const struct free_format *format, uint64_t key, bounds b, sheaf_buf *out) {
+  bool is_short = strlen(format->before) + strlen(format->behind) + 1 > b.most;
+  const char *before = is_short ? format->short_before : format->before;
+  const char *behind = is_short ? format->short_behind : format->behind;
+  uint64_t fixed = strlen(before) + strlen(behind);
+  uint64_t letters = FREE_LETTERS + part(key, 12, FREE_LETTERS);
+  if (letters + fixed > b.most) letters = b.most > fixed ? b.most - fixed : 1;
+  if (letters + fixed < b.least) letters = b.least - fixed;
+  sheaf_buf_append_text(out, before);
+  for (uint64_t i = 1; i <= letters; i++) {
+    char letter = (char)('a' + part(key, 12 + i, 26));
+    sheaf_buf_append(out, i % 40 == 0 && i < letters ? "." : &letter, 1);
+  }
+  sheaf_buf_append_text(out, behind);
 }
 
 /* False: a format that is not known. */
-static bool write_format(sheaf_slice format, uint64_t key, sheaf_buf *out) {
-  static const struct {
-    const char *name;
-    void (*write)(uint64_t key, sheaf_buf *out);
-  } rows[] = {{"date-time", write_date_time},
-              {"date", write_date},
-              {"time", write_time},
-              {"duration", write_duration},
-              {"email", write_email},
-              {"idn-email", write_email},
-              {"hostname", write_hostname},
-              {"idn-hostname", write_hostname},
-              {"uri", write_uri},
-              {"url", write_uri},
-              {"iri", write_uri},
-              {"uri-reference", write_path},
-              {"iri-reference", write_path},
-              {"uri-template", write_path},
-              {"json-pointer", write_path},
-              {"regex", write_word},
-              {"uuid", write_uuid},
-              {"ipv4", write_ipv4},
-              {"ipv6", write_ipv6},
-              {"byte", write_base64},
-              {"base64", write_base64}};
-  for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    if (!sheaf_json_equals(format, rows[i].name)) continue;
-    rows[i].write(key, out);
-    return true;
-  }
+static bool write_format(sheaf_slice format, uint64_t key, bounds b, sheaf_buf *out) {
+  for (uint32_t i = 0; i < sizeof fixed_formats / sizeof *fixed_formats; i++)
+    if (sheaf_json_equals(format, fixed_formats[i].name)) {
+      fixed_formats[i].write(key, out);
+      return true;
+    }
+  for (uint32_t i = 0; i < sizeof free_formats / sizeof *free_formats; i++)
+    if (sheaf_json_equals(format, free_formats[i].name)) {
+      write_free(&free_formats[i], key, b, out);
+      return true;
+    }
   return false;
 }
 
 /* ---- Strings ---- */
-
-typedef struct bounds {
-  uint64_t least, most; /* characters */
-} bounds;
 
 static uint64_t characters(const sheaf_buf *text) {
   uint64_t count = 0;
@@ -234,7 +234,7 @@ static bool make_formatted(const sim_schemas *all, uint64_t key, bounds b, sheaf
     if (!format.bytes) continue;
     for (uint32_t attempt = 0; attempt < STRING_ATTEMPTS; attempt++) {
       sheaf_buf_reset(text);
-      if (!write_format(format, sheaf__sim_mix(key, attempt), text)) break;
+      if (!write_format(format, sheaf__sim_mix(key, attempt), b, text)) break;
       if (is_within(text, b)) return true;
     }
   }

@@ -1,5 +1,5 @@
-/* sim_shapes.c: small things that Anthropic's, Gemini's and Ollama's shapes have in common: paths of
- * fields, and pieces of error sentences. */
+/* sim_shapes.c: small things that Anthropic's, Gemini's and Ollama's shapes have in common: paths
+ * of fields, and pieces of error sentences. */
 #include "sim_shapes.h"
 
 #include <stdio.h>

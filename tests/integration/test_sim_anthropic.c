@@ -317,8 +317,8 @@ static void a_tool_is_called_with_arguments_of_its_schema(void **state) {
   sheaf_sim_stop(sim);
 }
 
-/* Two calls in one answer come by chance, one answer in four: in 40 none has them with odds of one in
- * 10^5, and it always comes out the same. */
+/* Two calls in one answer come by chance, one answer in four: in 40 none has them with odds of one
+ * in 10^5, and it always comes out the same. None has them where that is not wanted. */
 static void several_tools_may_be_called_at_once(void **state) {
   (void)state;
   sheaf_sim *sim = start("answer", "tool", NULL);
@@ -336,6 +336,13 @@ static void several_tools_may_be_called_at_once(void **state) {
       assert_true(strcmp(first, pick(&got, "content[1].id")) != 0);
       several++;
     }
+    reply_deinit(&got);
+    snprintf(body, sizeof body,
+             "{\"model\":\"m%u\",\"max_tokens\":64," HELLO TOOLS
+             ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true}}",
+             i);
+    ask_ok(sim, &got, body);
+    assert_in(&got, "content[1].type", "");
     reply_deinit(&got);
     snprintf(body, sizeof body,
              "{\"model\":\"m%u\",\"max_tokens\":64,\"stream\":true," HELLO TOOLS "}", i);
@@ -552,6 +559,13 @@ static void bodies_are_refused_in_the_services_words(void **state) {
        "messages.0.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"},
       {MESSAGE("{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"a\"}]}"),
        "messages.0.content.0.tool_use.input: Field required"},
+      {MESSAGE("{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+               "\"tool_use_id\":\"\"}]}"),
+       "messages.0.content.0.tool_result.tool_use_id: String should match pattern "
+       "'^[a-zA-Z0-9_-]+$'"},
+      {BODY(",\"tool_choice\":{\"type\":\"none\",\"disable_parallel_tool_use\":true}"),
+       "tool_choice.disable_parallel_tool_use: Extra inputs are not permitted"},
+      {BODY(",\"container\":7"), "container: Input should be a valid string or object"},
       {BODY(",\"container\":{}"), "container: Input should be a valid string"},
       {BODY(",\"container\":{\"id\":\"x\",\"foo\":1}"),
        "container.foo: Extra inputs are not permitted"},
@@ -725,6 +739,17 @@ static void large_remainders_are_rounded(void **state) {
   sheaf_sim_stop(sim);
 }
 
+static void a_request_larger_than_a_minute_is_refused(void **state) {
+  (void)state;
+  sheaf_sim *sim = start("tpm", "4", "otpm", "9", NULL);
+  reply got;
+  ask(sim, &got, BODY());
+  assert_refused(&got, 429, "rate_limit_error", NULL);
+  assert_non_null(strstr(pick(&got, "error.message"), "rate limit of 4 tokens per minute"));
+  reply_deinit(&got);
+  sheaf_sim_stop(sim);
+}
+
 static void each_token_limit_is_named(void **state) {
   (void)state;
   static const char *const rows[][3] = {{"itpm", "3", "3 input tokens per minute"},
@@ -840,6 +865,7 @@ int main(void) {
       cmocka_unit_test(a_full_context_is_refused),
       cmocka_unit_test(limits_are_told_in_headers),
       cmocka_unit_test(large_remainders_are_rounded),
+      cmocka_unit_test(a_request_larger_than_a_minute_is_refused),
       cmocka_unit_test(each_token_limit_is_named),
       cmocka_unit_test(faults_have_the_services_types),
       cmocka_unit_test(a_stream_can_fail_inside),

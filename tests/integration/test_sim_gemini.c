@@ -1,5 +1,5 @@
-/* test_sim_gemini.c: the simulator as the Gemini API: what the official SDK's types and the service's
- * published errors say, over real sockets.
+/* test_sim_gemini.c: the simulator as the Gemini API: what the official SDK's types and the
+ * service's published errors say, over real sockets.
  *
  *   answers        candidates, usage, names in camelCase and snake_case
  *   streams        events and the array
@@ -14,6 +14,7 @@
 #define SSE STREAM "?alt=sse"
 #define CONTENTS "\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hello\"}]}]"
 #define BODY(rest) "{" CONTENTS rest "}"
+#define API "type.googleapis.com/google.ai.generativelanguage.v1beta."
 #define BAD_REQUEST "type.googleapis.com/google.rpc.BadRequest"
 
 static void ask(const sheaf_sim *sim, reply *got, const char *path, const char *body) {
@@ -344,6 +345,7 @@ static void embeddings_belong_to_their_text(void **state) {
       "\"content\":{\"parts\":[{\"text\":\"cat\"}]}},{\"model\":\"models/gemini-x\",\"content\":{"
       "\"parts\":[{\"text\":\"cat\"}]},\"outputDimensionality\":3},{\"content\":{\"parts\":[{"
       "\"text\":\"cat\"}]},\"embedContentConfig\":{\"outputDimensionality\":2}}]}");
+  assert_in(&many, "usageMetadata.promptTokenCount", "3"); /* four words of three bytes */
   copy_text(first, sizeof first, pick(&one, "embedding.values"));
   copy_text(second, sizeof second, pick(&many, "embeddings[0].values"));
   copy_text(third, sizeof third, pick(&many, "embeddings[1].values"));
@@ -370,6 +372,8 @@ static void what_to_embed_is_checked(void **state) {
        "* BatchEmbedContentsRequest.requests: requests is not specified\n"},
       {":batchEmbedContents", "{\"requests\":[{" CAT "},{" CAT ",\"foo\":1}]}",
        "Invalid JSON payload received. Unknown name \"foo\" at 'requests[1]': Cannot find field."},
+      {":batchEmbedContents", "{\"requests\":[{" CAT "}],\"foo\":1}",
+       "Invalid JSON payload received. Unknown name \"foo\": Cannot find field."},
       {":countTokens", "{}", "* CountTokensRequest.contents: contents is not specified\n"},
   };
   sheaf_sim *sim = start(NULL, NULL);
@@ -394,6 +398,11 @@ static void counting_tokens_answers_what_a_prompt_is_charged(void **state) {
   assert_in(&got, "totalTokens", "2");
   assert_in(&got, "promptTokensDetails[0].modality", "TEXT");
   assert_in(&got, "promptTokensDetails[0].tokenCount", "2");
+  reply_deinit(&got);
+  ask_ok(sim, &got, MODEL ":countTokens",
+         "{\"contents\":[{\"parts\":[{\"text\":\"x\"},{\"inlineData\":{\"mimeType\":\"image/png\","
+         "\"data\":\"AA==\"}}]}]}");
+  assert_true(pick_int(&got, "totalTokens") > 258); /* of an image, the vendor's guide to tokens */
   reply_deinit(&got);
   ask_ok(sim, &got, MODEL ":countTokens",
          "{\"generateContentRequest\":{\"model\":\"models/gemini-x\"," CONTENTS
@@ -479,6 +488,16 @@ static void bodies_are_refused_in_the_services_words(void **state) {
        "Invalid value at 'service_tier' (type.googleapis.com/google.ai.generativelanguage.v1beta."
        "ServiceTier), \"x\"",
        "service_tier"},
+      {CONFIG("\"responseLogprobs\":1"),
+       "Invalid value at 'generation_config.response_logprobs' (TYPE_BOOL), 1",
+       "generation_config.response_logprobs"},
+      {"{\"contents\":[5]}", "Invalid value at 'contents[0]' (" API "Content), 5", "contents[0]"},
+      {"{\"contents\":[{\"parts\":[5]}]}",
+       "Invalid value at 'contents[0].parts[0]' (" API "Part), 5", "contents[0].parts[0]"},
+      {BODY(",\"tools\":[5]"), "Invalid value at 'tools[0]' (" API "Tool), 5", "tools[0]"},
+      {BODY(",\"tools\":[{\"functionDeclarations\":[5]}]"),
+       "Invalid value at 'tools[0].function_declarations[0]' (" API "FunctionDeclaration), 5",
+       "tools[0].function_declarations[0]"},
       {BODY(",\"generationConfig\":[]"),
        "Invalid JSON payload received. Unknown name \"generationConfig\": Proto field is not "
        "repeating, cannot start list.",

@@ -153,9 +153,11 @@ static void fields_that_are_not_known_are_ignored(void **state) {
   (void)state;
   sheaf_sim *sim = start(NULL, NULL);
   reply got;
-  ask_ok(sim, &got, OLLAMA_CHAT,
-         CHAT_BODY(WHOLE ",\"foo\":1,\"keep_alive\":-1,\"think\":\"low\",\"format\":\"\","
-                         "\"options\":{\"temperature\":0.5,\"stop\":[\"x\"],\"num_ctx\":4096}"));
+  ask_ok(
+      sim, &got, OLLAMA_CHAT,
+      CHAT_BODY(WHOLE
+                ",\"foo\":1,\"keep_alive\":-1,\"think\":\"low\",\"top_logprobs\":0,\"format\":\"\","
+                "\"options\":{\"temperature\":0.5,\"stop\":[\"x\"],\"num_ctx\":4096}"));
   assert_in(&got, "message.content", "echo: hello");
   reply_deinit(&got);
   sheaf_sim_stop(sim);
@@ -427,6 +429,9 @@ static void a_prompt_beyond_the_context_is_truncated(void **state) {
   snprintf(text, sizeof text, "%s,\"truncate\":false}", body);
   ask(sim, &got, GENERATE, text);
   assert_refused(&got, 400, "the input length exceeds the context length");
+  reply_deinit(&got);
+  ask_ok(sim, &got, GENERATE, GENERATE_BODY(WHOLE ",\"options\":{\"num_predict\":100}"));
+  assert_in(&got, "response", "echo: hello");
   reply_deinit(&got);
 #define LONG "\"0123456789012345678901234567890123456789\""
   ask_ok(sim, &got, "/api/embed", "{\"model\":\"llama\",\"input\":" LONG "}");

@@ -26,6 +26,8 @@ static void expressions_match_as_in_ecmascript(void **state) {
        "a\xe2\x82\xac"
        "c",
        "a\nc"},
+      {"^.$", " ", "\r"},
+      {"^.$", "\t", "\xe2\x80\xa8"},
       {"^[a-c]+$", "abcab", "abd"},
       {"^[^a-c]$", "d", "b"},
       {"^[]$|x", "x", ""},

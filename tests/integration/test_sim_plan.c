@@ -308,6 +308,67 @@ static void counting_takes_a_request_and_no_tokens(void **state) {
   sheaf_sim_stop(sim);
 }
 
+/* Two stalled requests of one key are all it may have; another key has its own two. */
+static void concurrency_is_counted_by_key(void **state) {
+  (void)state;
+  sheaf_sim *sim = start("concurrency", "2", NULL);
+  CURLM *multi = curl_multi_init();
+  CURL *easies[2];
+  reply replies[2];
+  struct curl_slist *headers = curl_slist_append(NULL, "x-sheaf-fault: stall:2");
+  headers = curl_slist_append(headers, "api-key: a");
+  for (unsigned i = 0; i < 2; i++) {
+    reply_init(&replies[i]);
+    easies[i] = make(sim, &replies[i], CHAT, CHAT_HELLO, headers, 60000);
+    curl_multi_add_handle(multi, easies[i]);
+  }
+  int running = 2;
+  while (stat_of(sim, "faults.stall") != 2) {
+    curl_multi_perform(multi, &running);
+    curl_multi_poll(multi, NULL, 0, 10, NULL);
+  }
+  assert_int_equal(status_of(sim, CHAT, CHAT_HELLO, "api-key: a"), 429);
+  assert_int_equal(status_of(sim, CHAT, CHAT_HELLO, "api-key: b"), 200);
+  assert_int_equal(stat_of(sim, "limited.concurrency"), 1);
+  for (unsigned i = 0; i < 2; i++) {
+    curl_multi_remove_handle(multi, easies[i]);
+    curl_easy_cleanup(easies[i]);
+    reply_deinit(&replies[i]);
+  }
+  curl_multi_cleanup(multi);
+  curl_slist_free_all(headers);
+  settle(sim);
+  assert_int_equal(status_of(sim, CHAT, CHAT_HELLO, "api-key: a"), 200);
+  sheaf_sim_stop(sim);
+}
+
+/* Ollama's own: the queue of OLLAMA_MAX_QUEUE is full. */
+static void a_full_queue_of_ollamas_says_busy(void **state) {
+  (void)state;
+  sheaf_sim *sim = start("latency", "fixed:3600000", "capacity", "1", "queue", "0", NULL);
+  reply got, waiting;
+  reply_init(&waiting);
+  CURLM *multi = curl_multi_init();
+  CURL *easy = make(sim, &waiting, CHAT, CHAT_HELLO, NULL, 60000);
+  curl_multi_add_handle(multi, easy);
+  int running = 1;
+  while (stat_of(sim, "received") != 1) {
+    curl_multi_perform(multi, &running);
+    curl_multi_poll(multi, NULL, 0, 10, NULL);
+  }
+  fetch(sim, &got, "/api/chat", "{\"model\":\"l\"," HELLO "}", NULL);
+  assert_int_equal(got.status, 503);
+  assert_string_equal(pick(&got, "error"),
+                      "server busy, please try again.  maximum pending requests exceeded");
+  reply_deinit(&got);
+  assert_int_equal(status_of(sim, "/api/tags", NULL, NULL), 200); /* does no work */
+  curl_multi_remove_handle(multi, easy);
+  curl_easy_cleanup(easy);
+  curl_multi_cleanup(multi);
+  reply_deinit(&waiting);
+  sheaf_sim_stop(sim);
+}
+
 static void capacity_lets_the_others_queue(void **state) {
   (void)state;
   sheaf_sim *sim =
@@ -408,6 +469,8 @@ int main(void) {
       cmocka_unit_test(unknown_fields_are_refused_unless_it_is_lenient),
       cmocka_unit_test(input_and_output_tokens_have_buckets_of_their_own),
       cmocka_unit_test(counting_takes_a_request_and_no_tokens),
+      cmocka_unit_test(concurrency_is_counted_by_key),
+      cmocka_unit_test(a_full_queue_of_ollamas_says_busy),
       cmocka_unit_test(capacity_lets_the_others_queue),
       cmocka_unit_test(an_asked_fault_has_to_be_one),
       cmocka_unit_test(a_request_may_ask_for_another_answer),

@@ -73,7 +73,12 @@ class Simulator:
 
     def as_format(self, schema, choices=CHOICES):
         wanted = {"type": "json_schema", "json_schema": {"name": "x", "strict": False, "schema": schema}}
-        body = {"model": "m", "n": choices, "messages": [{"role": "user", "content": "go"}], "response_format": wanted}
+        body = {
+            "model": "m",
+            "n": choices,
+            "messages": [{"role": "user", "content": "go"}],
+            "response_format": wanted,
+        }
         return [one["message"]["content"] for one in self.post("/v1/chat/completions", body)["choices"]]
 
     def as_tool(self, schema, choices=1):
@@ -123,7 +128,7 @@ def is_uuid(text):
 
 @judges("hostname")
 def is_hostname(text):
-    return re.fullmatch(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]+", text) is not None
+    return re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]+", text) is not None
 
 
 @judges("uri")
@@ -149,10 +154,7 @@ def complaints(schema, text, judge=jsonschema.Draft202012Validator):
 
 NODE = {
     "type": "object",
-    "properties": {
-        "value": {"type": "integer"},
-        "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
-    },
+    "properties": {"value": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
     "required": ["value", "next"],
     "additionalProperties": False,
 }
@@ -178,13 +180,42 @@ def wrapped(schema):
 
 
 PATTERNS = [
-    r"^[a-z]+$", r"^[A-Z]{3}-\d{4}$", r"^\+?[1-9]\d{1,14}$", r"^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$", r"^(foo|bar|baz)$",
-    r"^\d{3}-\d{2}-\d{4}$", r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$", r"^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$", r"colou?r", r"^$",
-    r"^(?:a|b(?:c|d){2,3})+e*$", r"^\w+\s\w+$", r"^[\w.-]{5,10}$", r"^(?=.*\d)(?=.*[a-z])[a-z\d]{6,}$", r"^(?!admin)[a-z]{5}$",
-    r"^https?://[a-z]+\.example/\S*$", r"^[^a-zA-Z0-9]{3}$", r"^.{7}$", r"\d", r"^[\u00e4\u00f6\u00fc]{2}$", r"^a{0}b$", r"^\\\/\.$",
-    r"^[-+]?\d*\.?\d+$", r"^([01]\d|2[0-3]):[0-5]\d$", r"^x{3,}$", r"^[\]-a]+$", r"^\x41\u0042$", r"\bword\b", r"^(a|)b$", r"^\S{2}\D\W$",
-    r"^(?<year>\d{4})-(?<month>0[1-9]|1[0-2])$", r"^[a-z0-9]+(?:-[a-z0-9]+)*$", r"a|b|^c$", r"^[A-Fa-f0-9]{64}$", r"^(\d{1,3}\.){3}\d{1,3}$",
-]  # fmt: skip
+    r"^[a-z]+$",
+    r"^[A-Z]{3}-\d{4}$",
+    r"^\+?[1-9]\d{1,14}$",
+    r"^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$",
+    r"^(foo|bar|baz)$",
+    r"^\d{3}-\d{2}-\d{4}$",
+    r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$",
+    r"^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$",
+    r"colou?r",
+    r"^$",
+    r"^(?:a|b(?:c|d){2,3})+e*$",
+    r"^\w+\s\w+$",
+    r"^[\w.-]{5,10}$",
+    r"^(?=.*\d)(?=.*[a-z])[a-z\d]{6,}$",
+    r"^(?!admin)[a-z]{5}$",
+    r"^https?://[a-z]+\.example/\S*$",
+    r"^[^a-zA-Z0-9]{3}$",
+    r"^.{7}$",
+    r"\d",
+    r"^[\u00e4\u00f6\u00fc]{2}$",
+    r"^a{0}b$",
+    r"^\\\/\.$",
+    r"^[-+]?\d*\.?\d+$",
+    r"^([01]\d|2[0-3]):[0-5]\d$",
+    r"^x{3,}$",
+    r"^[\]-a]+$",
+    r"^\x41\u0042$",
+    r"\bword\b",
+    r"^(a|)b$",
+    r"^\S{2}\D\W$",
+    r"^(?<year>\d{4})-(?<month>0[1-9]|1[0-2])$",
+    r"^[a-z0-9]+(?:-[a-z0-9]+)*$",
+    r"a|b|^c$",
+    r"^[A-Fa-f0-9]{64}$",
+    r"^(\d{1,3}\.){3}\d{1,3}$",
+]
 
 PLAIN = {
     "nothing": {},
@@ -226,75 +257,273 @@ PLAIN = {
     "fixed array": {"type": "array", "items": {"type": "boolean"}, "minItems": 5, "maxItems": 5},
     "empty array": {"type": "array", "maxItems": 0},
     "long array": {"type": "array", "items": {"type": "integer"}, "minItems": 200},
-    "tuple": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}], "items": False, "minItems": 2},
+    "tuple": {
+        "type": "array",
+        "prefixItems": [{"type": "string"}, {"type": "integer"}],
+        "items": False,
+        "minItems": 2,
+    },
     "tuple and more": {"type": "array", "prefixItems": [{"const": 1}], "items": {"const": 2}, "minItems": 3},
     "unique booleans": {"type": "array", "items": {"type": "boolean"}, "uniqueItems": True, "minItems": 2},
     "unique enum": {"type": "array", "items": {"enum": [1, 2, 3, 4]}, "uniqueItems": True, "minItems": 4},
-    "unique small": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 9}, "uniqueItems": True, "minItems": 6},
+    "unique small": {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 0, "maximum": 9},
+        "uniqueItems": True,
+        "minItems": 6,
+    },
     "unique objects": {"type": "array", "items": wrapped({"type": "boolean"}), "uniqueItems": True, "minItems": 2},
     "contains": {"type": "array", "items": {"type": "integer"}, "contains": {"minimum": 900}, "maxItems": 4},
     "contains two": {"type": "array", "contains": {"const": "x"}, "minContains": 2, "minItems": 3},
-    "nested arrays": {"type": "array", "minItems": 1, "items": {"type": "array", "minItems": 1, "items": {"type": "array", "items": {"type": "null"}, "minItems": 1}}},
+    "nested arrays": {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "array", "items": {"type": "null"}, "minItems": 1},
+        },
+    },
     "object": {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}},
     "closed object": wrapped({"type": "string"}),
     "no members": {"type": "object", "additionalProperties": False},
     "required without property": {"type": "object", "required": ["x"]},
     "required of the others": {"type": "object", "required": ["x"], "additionalProperties": {"type": "integer"}},
     "map": {"type": "object", "additionalProperties": {"type": "integer"}},
-    "map of maps": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "boolean"}}},
+    "map of maps": {
+        "type": "object",
+        "additionalProperties": {"type": "object", "additionalProperties": {"type": "boolean"}},
+    },
     "least members": {"type": "object", "minProperties": 3, "additionalProperties": {"type": "integer"}},
-    "least of the optional": {"type": "object", "properties": {k: {"type": "null"} for k in "abcdef"}, "minProperties": 5, "additionalProperties": False},
-    "most members": {"type": "object", "properties": {k: {"type": "null"} for k in "abcdef"}, "maxProperties": 2, "required": ["d"]},
-    "pattern properties": {"type": "object", "patternProperties": {"^x-[a-z]{2}$": {"type": "integer"}}, "additionalProperties": False, "minProperties": 2},
-    "pattern and property": {"type": "object", "properties": {"a1": {"minimum": 3}}, "patternProperties": {r"\d": {"type": "integer"}}, "required": ["a1", "b2"]},
+    "least of the optional": {
+        "type": "object",
+        "properties": {k: {"type": "null"} for k in "abcdef"},
+        "minProperties": 5,
+        "additionalProperties": False,
+    },
+    "most members": {
+        "type": "object",
+        "properties": {k: {"type": "null"} for k in "abcdef"},
+        "maxProperties": 2,
+        "required": ["d"],
+    },
+    "pattern properties": {
+        "type": "object",
+        "patternProperties": {"^x-[a-z]{2}$": {"type": "integer"}},
+        "additionalProperties": False,
+        "minProperties": 2,
+    },
+    "pattern and property": {
+        "type": "object",
+        "properties": {"a1": {"minimum": 3}},
+        "patternProperties": {r"\d": {"type": "integer"}},
+        "required": ["a1", "b2"],
+    },
     "property names": {"type": "object", "propertyNames": {"pattern": "^[A-Z]{4}$"}, "minProperties": 3},
     "listed names": {"type": "object", "propertyNames": {"enum": ["p", "q", "r"]}, "minProperties": 3},
-    "dependent": {"type": "object", "properties": {"a": {"const": 1}, "b": {"const": 2}, "c": {"const": 3}}, "dependentRequired": {"a": ["b"], "b": ["c"]}, "minProperties": 1},
-    "dependent schema": {"type": "object", "properties": {"a": {"type": "integer"}}, "dependentSchemas": {"a": {"required": ["b"], "properties": {"b": {"const": 1}}}}},
-    "names with escapes": {"type": "object", "properties": {'a"b': {"const": 1}, "c\\d": {"const": 2}, "\u00e9\n": {"const": 3}}, "required": ['a"b', "c\\d", "\u00e9\n"]},
+    "dependent": {
+        "type": "object",
+        "properties": {"a": {"const": 1}, "b": {"const": 2}, "c": {"const": 3}},
+        "dependentRequired": {"a": ["b"], "b": ["c"]},
+        "minProperties": 1,
+    },
+    "dependent schema": {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "dependentSchemas": {"a": {"required": ["b"], "properties": {"b": {"const": 1}}}},
+    },
+    "names with escapes": {
+        "type": "object",
+        "properties": {'a"b': {"const": 1}, "c\\d": {"const": 2}, "\u00e9\n": {"const": 3}},
+        "required": ['a"b', "c\\d", "\u00e9\n"],
+    },
     "any of": {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "array", "items": {"type": "null"}}]},
-    "any of beside": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "anyOf": [{"required": ["b"]}, {"required": ["c"]}]},
+    "any of beside": {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "required": ["a"],
+        "anyOf": [{"required": ["b"]}, {"required": ["c"]}],
+    },
     "any of impossible": {"anyOf": [{"type": "string", "minLength": 5, "maxLength": 2}, False, {"type": "integer"}]},
     "one of": {"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 10}]},
-    "one of kinds": {"oneOf": [{"type": "object", "properties": {"kind": {"const": k}, k: {"type": "string"}}, "required": ["kind", k]} for k in ("cat", "dog", "cow")]},
+    "one of kinds": {
+        "oneOf": [
+            {"type": "object", "properties": {"kind": {"const": k}, k: {"type": "string"}}, "required": ["kind", k]}
+            for k in ("cat", "dog", "cow")
+        ]
+    },
     "one of exclusive": {"type": "integer", "oneOf": [{"multipleOf": 3}, {"multipleOf": 5}]},
-    "all of": {"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}, {"properties": {"b": {"type": "integer"}}, "required": ["b"]}]},
-    "all of the same": {"allOf": [{"properties": {"a": {"type": "integer", "minimum": 5}}}, {"properties": {"a": {"maximum": 6}}, "required": ["a"]}], "type": "object"},
-    "all of any of": {"allOf": [{"anyOf": [{"type": "integer"}, {"type": "string"}]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}]},
+    "all of": {
+        "allOf": [
+            {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+            {"properties": {"b": {"type": "integer"}}, "required": ["b"]},
+        ]
+    },
+    "all of the same": {
+        "allOf": [
+            {"properties": {"a": {"type": "integer", "minimum": 5}}},
+            {"properties": {"a": {"maximum": 6}}, "required": ["a"]},
+        ],
+        "type": "object",
+    },
+    "all of any of": {
+        "allOf": [
+            {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+            {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        ]
+    },
     "not": {"type": "integer", "minimum": 0, "maximum": 4, "not": {"enum": [0, 1, 2, 3]}},
-    "not a property": {"type": "object", "properties": {"a": {"const": 1}, "b": {"const": 2}}, "not": {"required": ["a"]}},
-    "if": {"type": "object", "properties": {"k": {"enum": ["a", "b"]}, "x": {"type": "integer"}}, "required": ["k"], "if": {"properties": {"k": {"const": "a"}}}, "then": {"required": ["x"]}, "else": {"not": {"required": ["x"]}}},
-    "ref": {"$defs": {"p": wrapped({"type": "string"})}, "type": "array", "items": {"$ref": "#/$defs/p"}, "minItems": 1},
-    "definitions": {"definitions": {"p": {"type": "integer"}}, "type": "object", "properties": {"x": {"$ref": "#/definitions/p"}}, "required": ["x"]},
-    "ref of ref": {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/c"}, "c": {"const": 5}}, "$ref": "#/$defs/a"},
+    "not a property": {
+        "type": "object",
+        "properties": {"a": {"const": 1}, "b": {"const": 2}},
+        "not": {"required": ["a"]},
+    },
+    "if": {
+        "type": "object",
+        "properties": {"k": {"enum": ["a", "b"]}, "x": {"type": "integer"}},
+        "required": ["k"],
+        "if": {"properties": {"k": {"const": "a"}}},
+        "then": {"required": ["x"]},
+        "else": {"not": {"required": ["x"]}},
+    },
+    "ref": {
+        "$defs": {"p": wrapped({"type": "string"})},
+        "type": "array",
+        "items": {"$ref": "#/$defs/p"},
+        "minItems": 1,
+    },
+    "definitions": {
+        "definitions": {"p": {"type": "integer"}},
+        "type": "object",
+        "properties": {"x": {"$ref": "#/definitions/p"}},
+        "required": ["x"],
+    },
+    "ref of ref": {
+        "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/c"}, "c": {"const": 5}},
+        "$ref": "#/$defs/a",
+    },
     "ref beside": {"$defs": {"a": {"type": "integer", "minimum": 10}}, "$ref": "#/$defs/a", "maximum": 12},
     "ref with escapes": {"$defs": {"a/b~c d": {"const": 1}}, "$ref": "#/$defs/a~1b~0c%20d"},
-    "ref into properties": {"type": "object", "properties": {"a": {"type": "boolean"}, "b": {"$ref": "#/properties/a"}}, "required": ["a", "b"]},
+    "ref into properties": {
+        "type": "object",
+        "properties": {"a": {"type": "boolean"}, "b": {"$ref": "#/properties/a"}},
+        "required": ["a", "b"],
+    },
     "ref into a list": {"$defs": {"l": {"anyOf": [{"const": 1}, {"const": 2}]}}, "$ref": "#/$defs/l/anyOf/1"},
     "ref by id": {"$defs": {"a": {"$id": "http://a.example/b", "const": 3}}, "$ref": "http://a.example/b"},
     "ref with hexadecimal": {"$defs": {"a/b": {"const": 1}}, "$ref": "#/$defs/a%7E1b"},
     "anchor": {"$defs": {"a": {"$anchor": "here", "const": 3}}, "$ref": "#here"},
     "list": {"$ref": "#/$defs/node", "$defs": {"node": NODE}},
     "expression": {"$ref": "#/$defs/expression", "$defs": {"expression": EXPRESSION}},
-    "self": {"type": "object", "properties": {"name": {"type": "string"}, "child": {"$ref": "#"}, "children": {"type": "array", "items": {"$ref": "#"}}}, "required": ["name", "children"], "additionalProperties": False},
-    "mutual": {"$defs": {"a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/b"}}}, "b": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}}, "$ref": "#/$defs/a"},
-    "wide tree": {"$ref": "#/$defs/t", "$defs": {"t": {"type": "object", "properties": {k: {"anyOf": [{"$ref": "#/$defs/t"}, {"type": "null"}]} for k in "abcdefgh"}, "required": list("abcdefgh")}}},
-    "recursive any of first": {"$ref": "#/$defs/j", "$defs": {"j": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/j"}, "minItems": 2}, {"type": "object", "additionalProperties": {"$ref": "#/$defs/j"}}, {"type": "integer"}]}}},
-    "recursive all of": {"$ref": "#/$defs/c", "$defs": {"c": {"allOf": [{"$ref": "#/$defs/base"}], "type": "object", "properties": {"sub": {"oneOf": [{"$ref": "#/$defs/c"}, {"type": "null"}]}}, "required": ["sub"]}, "base": {"properties": {"id": {"type": "integer"}}, "required": ["id"]}}},
-    "recursive in an array": {"$ref": "#/$defs/t", "$defs": {"t": {"type": "array", "minItems": 2, "maxItems": 2, "items": {"anyOf": [{"$ref": "#/$defs/t"}, True, {"type": "integer"}]}}}},
-    "any of recursive all of": {"$ref": "#/$defs/x", "$defs": {"x": {"anyOf": [{"allOf": [{"$ref": "#/$defs/y"}, {"required": ["y"]}]}, {"type": "boolean"}]}, "y": {"type": "object", "properties": {"y": {"$ref": "#/$defs/x"}}}}},
+    "self": {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "child": {"$ref": "#"},
+            "children": {"type": "array", "items": {"$ref": "#"}},
+        },
+        "required": ["name", "children"],
+        "additionalProperties": False,
+    },
+    "mutual": {
+        "$defs": {
+            "a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/b"}}},
+            "b": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]},
+        },
+        "$ref": "#/$defs/a",
+    },
+    "wide tree": {
+        "$ref": "#/$defs/t",
+        "$defs": {
+            "t": {
+                "type": "object",
+                "properties": {k: {"anyOf": [{"$ref": "#/$defs/t"}, {"type": "null"}]} for k in "abcdefgh"},
+                "required": list("abcdefgh"),
+            }
+        },
+    },
+    "recursive any of first": {
+        "$ref": "#/$defs/j",
+        "$defs": {
+            "j": {
+                "anyOf": [
+                    {"type": "array", "items": {"$ref": "#/$defs/j"}, "minItems": 2},
+                    {"type": "object", "additionalProperties": {"$ref": "#/$defs/j"}},
+                    {"type": "integer"},
+                ]
+            }
+        },
+    },
+    "recursive all of": {
+        "$ref": "#/$defs/c",
+        "$defs": {
+            "c": {
+                "allOf": [{"$ref": "#/$defs/base"}],
+                "type": "object",
+                "properties": {"sub": {"oneOf": [{"$ref": "#/$defs/c"}, {"type": "null"}]}},
+                "required": ["sub"],
+            },
+            "base": {"properties": {"id": {"type": "integer"}}, "required": ["id"]},
+        },
+    },
+    "recursive in an array": {
+        "$ref": "#/$defs/t",
+        "$defs": {
+            "t": {
+                "type": "array",
+                "minItems": 2,
+                "maxItems": 2,
+                "items": {"anyOf": [{"$ref": "#/$defs/t"}, True, {"type": "integer"}]},
+            }
+        },
+    },
+    "any of recursive all of": {
+        "$ref": "#/$defs/x",
+        "$defs": {
+            "x": {"anyOf": [{"allOf": [{"$ref": "#/$defs/y"}, {"required": ["y"]}]}, {"type": "boolean"}]},
+            "y": {"type": "object", "properties": {"y": {"$ref": "#/$defs/x"}}},
+        },
+    },
     "base64": {"type": "string", "format": "byte", "pattern": "^([A-Za-z0-9+/]{4})+$"},
     "one value too many": {"type": "array", "items": {"type": "boolean"}, "uniqueItems": True},
     "unknown format": {"type": "string", "format": "no-such-thing", "minLength": 4},
-    "short email": {"type": "string", "format": "email", "maxLength": 18},
-    "paths": {"type": "array", "prefixItems": [{"type": "string", "format": "uri-reference"}, {"type": "string", "format": "json-pointer"}, {"type": "string", "format": "regex"}]},
+    "short email": {"type": "string", "format": "email", "maxLength": 12},
+    "shortest email": {"type": "string", "format": "email", "maxLength": 6},
+    "long email": {"type": "string", "format": "email", "minLength": 200, "maxLength": 210},
+    "short hostname": {"type": "string", "format": "hostname", "maxLength": 7},
+    "long hostname": {"type": "string", "format": "hostname", "minLength": 150},
+    "short uri": {"type": "string", "format": "uri", "maxLength": 9},
+    "long uri": {"type": "string", "format": "uri", "minLength": 300, "maxLength": 300},
+    "paths": {
+        "type": "array",
+        "prefixItems": [
+            {"type": "string", "format": "uri-reference"},
+            {"type": "string", "format": "json-pointer"},
+            {"type": "string", "format": "regex"},
+        ],
+    },
     "deep": None,  # below
-    "many members": {"type": "object", "properties": {"p%d" % i: {"type": "integer"} for i in range(150)}, "required": ["p%d" % i for i in range(150)], "additionalProperties": False},
+    "many members": {
+        "type": "object",
+        "properties": {"p%d" % i: {"type": "integer"} for i in range(150)},
+        "required": ["p%d" % i for i in range(150)],
+        "additionalProperties": False,
+    },
     "by words only": {"minLength": 3, "maxLength": 3},
     "by items only": {"items": {"type": "integer"}, "minItems": 1},
     "by bounds only": {"minimum": 3, "maximum": 4},
-    "annotations": {"title": "t", "description": "d", "type": "string", "default": "x", "examples": ["y"], "deprecated": True, "readOnly": False, "$comment": "c", "$schema": DRAFT},
-}  # fmt: skip
+    "annotations": {
+        "title": "t",
+        "description": "d",
+        "type": "string",
+        "default": "x",
+        "examples": ["y"],
+        "deprecated": True,
+        "readOnly": False,
+        "$comment": "c",
+        "$schema": DRAFT,
+    },
+}
 
 DEEP = {"type": "integer"}
 for _ in range(24):
@@ -302,11 +531,28 @@ for _ in range(24):
 PLAIN["deep"] = DEEP
 
 OLDER = [
-    (jsonschema.Draft4Validator, {"type": "integer", "minimum": 3, "exclusiveMinimum": True, "maximum": 5, "exclusiveMaximum": True}),
-    (jsonschema.Draft7Validator, {"type": "array", "items": [{"const": 1}, {"type": "string"}], "additionalItems": {"type": "null"}, "minItems": 4}),
-    (jsonschema.Draft7Validator, {"type": "array", "items": [{"const": 1}, {"type": "string"}], "additionalItems": False, "minItems": 2}),
-    (jsonschema.Draft7Validator, {"definitions": {"a": {"$id": "#name", "const": 7}}, "allOf": [{"$ref": "#/definitions/a"}]}),
-]  # fmt: skip
+    (
+        jsonschema.Draft4Validator,
+        {"type": "integer", "minimum": 3, "exclusiveMinimum": True, "maximum": 5, "exclusiveMaximum": True},
+    ),
+    (
+        jsonschema.Draft7Validator,
+        {
+            "type": "array",
+            "items": [{"const": 1}, {"type": "string"}],
+            "additionalItems": {"type": "null"},
+            "minItems": 4,
+        },
+    ),
+    (
+        jsonschema.Draft7Validator,
+        {"type": "array", "items": [{"const": 1}, {"type": "string"}], "additionalItems": False, "minItems": 2},
+    ),
+    (
+        jsonschema.Draft7Validator,
+        {"definitions": {"a": {"$id": "#name", "const": 7}}, "allOf": [{"$ref": "#/definitions/a"}]},
+    ),
+]
 
 FORMAT_NAMES = ["date-time", "date", "time", "duration", "email", "hostname", "uri", "uuid", "ipv4", "ipv6"]
 
@@ -373,11 +619,15 @@ class Drawn:
 
     def simple(self, _):
         r = self.random
-        return r.choice([{"type": "boolean"}, {"type": "null"}, {"type": r.sample(["string", "integer", "null", "boolean"], 2)}])
+        return r.choice(
+            [{"type": "boolean"}, {"type": "null"}, {"type": r.sample(["string", "integer", "null", "boolean"], 2)}]
+        )
 
     def object(self, depth):
         r = self.random
-        names = r.sample(["a", "b", "c", "name", "two words", "x-y", "\u00e9", "snake_case", "camelCase"], r.randrange(0, 6))
+        names = r.sample(
+            ["a", "b", "c", "name", "two words", "x-y", "\u00e9", "snake_case", "camelCase"], r.randrange(0, 6)
+        )
         made = {"type": "object", "properties": {name: self.schema(depth + 1) for name in names}}
         made["required"] = [name for name in names if r.random() < 0.6]
         if r.random() < 0.5:
@@ -406,11 +656,27 @@ class Drawn:
         r = self.random
         if r.random() < 0.5:
             return {"anyOf": [self.schema(depth + 1) for _ in range(r.randrange(1, 4))]}
-        return {"oneOf": [{"type": "object", "properties": {"tag": {"const": i}, "of": self.schema(depth + 1)}, "required": ["tag", "of"]} for i in range(r.randrange(1, 4))]}  # fmt: skip
+        return {
+            "oneOf": [
+                {
+                    "type": "object",
+                    "properties": {"tag": {"const": i}, "of": self.schema(depth + 1)},
+                    "required": ["tag", "of"],
+                }
+                for i in range(r.randrange(1, 4))
+            ]
+        }
 
     def merged(self, depth):
-        parts = [{"type": "object", "properties": {"m%d" % i: self.schema(depth + 1)}, "required": ["m%d" % i]} for i in range(self.random.randrange(1, 4))]  # fmt: skip
-        return {"allOf": parts} if self.random.random() < 0.5 else dict(parts[0], allOf=parts[1:]) if parts[1:] else parts[0]
+        parts = [
+            {"type": "object", "properties": {"m%d" % i: self.schema(depth + 1)}, "required": ["m%d" % i]}
+            for i in range(self.random.randrange(1, 4))
+        ]
+        return (
+            {"allOf": parts}
+            if self.random.random() < 0.5
+            else dict(parts[0], allOf=parts[1:]) if parts[1:] else parts[0]
+        )
 
 
 def drawn_pattern(r, depth=0):
@@ -441,13 +707,22 @@ def drawn_pattern(r, depth=0):
 # ---- Gemini's dialect, and what it means ----
 
 GEMINI = [
-    {"type": "OBJECT", "properties": {"b": {"type": "STRING"}, "a": {"type": "INTEGER"}}, "required": ["a", "b"], "propertyOrdering": ["a", "b"]},
+    {
+        "type": "OBJECT",
+        "properties": {"b": {"type": "STRING"}, "a": {"type": "INTEGER"}},
+        "required": ["a", "b"],
+        "propertyOrdering": ["a", "b"],
+    },
     {"type": "ARRAY", "items": {"type": "NUMBER", "minimum": 2, "maximum": 3}, "minItems": "2", "maxItems": "3"},
     {"type": "STRING", "format": "enum", "enum": ["UP", "DOWN"]},
-    {"type": "OBJECT", "properties": {"n": {"type": "STRING", "nullable": True}, "m": {"type": "BOOLEAN"}}, "required": ["n", "m"]},
+    {
+        "type": "OBJECT",
+        "properties": {"n": {"type": "STRING", "nullable": True}, "m": {"type": "BOOLEAN"}},
+        "required": ["n", "m"],
+    },
     {"type": "STRING", "minLength": "3", "maxLength": "4", "pattern": "^[a-c]*$"},
     {"anyOf": [{"type": "INTEGER"}, {"type": "OBJECT", "properties": {"x": {"type": "NULL"}}, "required": ["x"]}]},
-]  # fmt: skip
+]
 
 
 def translated(schema):
@@ -486,7 +761,9 @@ class SimSchema(unittest.TestCase):
         for text in texts:
             self.assertLess(len(text), 1 << 20, name)
             wrong = complaints(schema, text, *judges)
-            self.assertEqual([], wrong, "%s: %s is not valid against %s" % (name, text[:600], json.dumps(schema)[:600]))
+            self.assertEqual(
+                [], wrong, "%s: %s is not valid against %s" % (name, text[:600], json.dumps(schema)[:600])
+            )
 
     def test_the_judge_refuses_what_is_wrong(self):
         self.assertTrue(complaints({"type": "integer", "minimum": 5}, "4"))
@@ -527,8 +804,15 @@ class SimSchema(unittest.TestCase):
                 self.judge(pattern, schema, self.sim.as_format(schema))
 
     def test_patterns_and_lengths_meet(self):
-        for pattern, least, most in [("^[a-z]+$", 32, 32), (r"^\d*$", 0, 0), ("^(ab)*$", 9, 10), ("^a?b?c?d?$", 3, 4),
-                                     ("^[A-Z]+-[0-9]+$", 20, 21), ("x", 12, 15), ("^[^/]+/[^/]+$", 50, 60)]:  # fmt: skip
+        for pattern, least, most in [
+            ("^[a-z]+$", 32, 32),
+            (r"^\d*$", 0, 0),
+            ("^(ab)*$", 9, 10),
+            ("^a?b?c?d?$", 3, 4),
+            ("^[A-Z]+-[0-9]+$", 20, 21),
+            ("x", 12, 15),
+            ("^[^/]+/[^/]+$", 50, 60),
+        ]:
             schema = {"type": "string", "pattern": pattern, "minLength": least, "maxLength": most}
             with self.subTest(pattern):
                 self.judge(pattern, schema, self.sim.as_format(schema, 3 * CHOICES))
@@ -564,11 +848,19 @@ class SimSchema(unittest.TestCase):
         self.assertEqual(["a", "b"], list(json.loads(text)))
 
     def test_an_impossible_schema_gives_an_empty_object(self):
-        for schema in [{"type": "string", "minLength": 2, "maxLength": 1}, {"allOf": [{"type": "string"}, {"type": "null"}]},
-                       {"$ref": "#/$defs/none"}, {"$ref": "#"}, {"enum": []},
-                       {"anyOf": []}, {"type": "integer", "minimum": 2, "maximum": 1}, {"type": "array", "minItems": 2, "maxItems": 1},
-                       {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}},
-                       {"type": "object", "required": ["a"], "additionalProperties": False}, {"not": {}}]:  # fmt: skip
+        for schema in [
+            {"type": "string", "minLength": 2, "maxLength": 1},
+            {"allOf": [{"type": "string"}, {"type": "null"}]},
+            {"$ref": "#/$defs/none"},
+            {"$ref": "#"},
+            {"enum": []},
+            {"anyOf": []},
+            {"type": "integer", "minimum": 2, "maximum": 1},
+            {"type": "array", "minItems": 2, "maxItems": 1},
+            {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}},
+            {"type": "object", "required": ["a"], "additionalProperties": False},
+            {"not": {}},
+        ]:
             with self.subTest(schema=schema):
                 self.assertEqual(["{}"], self.sim.as_format(schema, 1))
 
@@ -612,7 +904,10 @@ if __name__ == "__main__":
     if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK):
         sys.exit("usage: test_sim_schema.py /path/to/sheaf")
     SHEAF = sys.argv.pop(1)
-    if "built without the simulator" in subprocess.run([SHEAF, "sim", "--port", "no"], capture_output=True, text=True).stderr:
+    if (
+        "built without the simulator"
+        in subprocess.run([SHEAF, "sim", "--port", "no"], capture_output=True, text=True).stderr
+    ):
         print("skipped: this sheaf was built without the simulator")
         sys.exit(77)
     unittest.main(verbosity=1)

@@ -16,10 +16,10 @@
  *
  * A request may ask for a fault: the header "x-sheaf-fault: 429" gives it the first time this body
  * asks for it and then no more, so that a retry which repeats the header gets through; "429:3"
- * gives it three times. The names are those of sheaf_sim_fault_name.
+ * gives it three times. The names are those of sheaf_sim_fault_name; another one is a 400.
  * "x-sheaf-answer: tool" asks for another kind of answer, by the names of option "answer".
  * GET /_sim/stats answers what sheaf_sim_stats writes, GET /_sim/ledger?after=SEQUENCE&limit=N the
- * newest exchanges one by one. Each connection holds a descriptor. */
+ * newest exchanges one by one, POST /_sim/reset forgets both. Each connection holds a descriptor. */
 #ifndef SHEAF_SIM_H
 #define SHEAF_SIM_H
 
@@ -150,8 +150,8 @@ typedef struct sheaf_sim_options {
                        .drip_ms = 20,                             \
                        .refuse_ms = 1000})
 
-/* Sets an option by name, as a command line does. host and key are kept as pointers: value lives
- * until sheaf_sim_start has returned.
+/* Sets an option by name, as a command line does. Names, keys and paths are kept as pointers: value
+ * lives until sheaf_sim_start has returned.
  * message  may be NULL; on failure a sentence with the remedy, terminated.
  * SHEAF_OK, SHEAF_E_NOT_FOUND (no such option), SHEAF_E_FIELD (the value cannot be read),
  * SHEAF_E_RANGE. Since 0.1. */
