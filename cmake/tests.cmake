@@ -119,6 +119,12 @@ if(SHEAF_PYTHON AND TARGET sheaf_cli)
   endforeach()
 endif()
 
+# ---- packages: what other people's packages are needed for, which the scripts install ----
+option(SHEAF_PACKAGE_TESTS "Run the tests that install packages of npm and PyPI" OFF)
+if(SHEAF_PACKAGE_TESTS AND TARGET sheaf_cli AND TARGET sheaf_sim)
+  sheaf_test(sdk packages 900 sh "${sheaf_tests}/sdk/run.sh")
+endif()
+
 # ---- fuzz: the targets, under libFuzzer or replayed ----
 file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/fuzz/fuzz_*.c")
 foreach(source IN LISTS sources)

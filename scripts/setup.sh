@@ -7,7 +7,7 @@
 sheaf_packages_build="gcc libc6-dev cmake ninja-build pkg-config libcjson-dev \
 libcurl4-openssl-dev libcsv-dev libmicrohttpd-dev zlib1g-dev libcmocka-dev"
 sheaf_packages_test="$sheaf_packages_build g++ clang-14 clang-format-14 libclang-rt-14-dev python3 \
-python3-jsonschema"
+python3-jsonschema python3-pip python3-venv nghttp2-proxy openssl"
 
 sheaf_say() { printf '== %s\n' "$*"; }
 
@@ -70,4 +70,32 @@ sheaf_build() {
   rm -f "${TMPDIR:-/tmp}/sheaf-cmake.$$"
   # shellcheck disable=SC2086
   cmake --build --preset "$preset" --parallel "$(sheaf_jobs)" ${sheaf_target:+--target $sheaf_target}
+}
+
+# sheaf_node: a Node of 20.19 or newer on the PATH, for what is tested with npm packages: the machine's own, or one
+# from npm (the package "node" carries the binary), kept in build-tools/.
+sheaf_node_version=22.23.3
+sheaf_node_is_enough() {
+  command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 &&
+    node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
+}
+
+sheaf_node() {
+  if sheaf_node_is_enough; then
+    return 0
+  fi
+  PATH=$(pwd)/build-tools/node_modules/node/bin:$PATH
+  export PATH
+  if sheaf_node_is_enough; then
+    return 0
+  fi
+  sheaf_install nodejs npm
+  sheaf_say "installing Node $sheaf_node_version from npm into build-tools/"
+  mkdir -p build-tools
+  npm install --prefix build-tools --no-save --no-audit --no-fund --loglevel=error \
+    "node@$sheaf_node_version" </dev/null
+  sheaf_node_is_enough || {
+    echo "setup: Node 20.19 or newer is needed, and the one from npm does not run" >&2
+    return 1
+  }
 }

@@ -95,9 +95,10 @@ typedef struct sim_schemas {
 typedef struct sim_making {
   sheaf_slice root;
   sheaf_buf *out;
-  uint32_t work;   /* values that were begun */
-  uint32_t looks;  /* schemas that one choice of a branch looked at */
-  uint32_t checks; /* schemas that were compared with a value */
+  uint32_t work;     /* values that were begun */
+  uint32_t looks;    /* schemas that one choice of a branch looked at */
+  uint32_t checks;   /* schemas that were compared with a value */
+  uint32_t widening; /* of ranges that nobody bounded, by powers of two: a value came twice */
 } sim_making;
 
 /* ---- sim_schema.c ---- */

@@ -321,7 +321,8 @@ bool sheaf__sim_make_object(sim_making *making, const sim_schemas *all, uint64_t
   add_names(&o, SIM_KW_PROPERTIES);
   add_names(&o, SIM_KW_REQUIRED);
   sheaf_buf_append(making->out, "{", 1);
-  bool is_made = least <= most && select_names(&o, least, most) && write_names(&o);
+  bool is_made =
+      least <= most && least <= NAMES_MAX && select_names(&o, least, most) && write_names(&o);
   uint64_t wanted = least;
   if (is_made && is_map(&o) && !sheaf__sim_is_small(making, depth)) {
     wanted = 1 + sheaf__sim_draw(key, DRAW_COUNT, MORE_MEMBERS_MAX);
@@ -426,7 +427,11 @@ static bool write_element(array *a, uint64_t n) {
   size_t value_at = out->bytes;
   for (uint32_t attempt = 0; attempt < (a->is_unique ? UNIQUE_ATTEMPTS : 1); attempt++) {
     uint64_t key = sheaf__sim_mix(sheaf__sim_mix(a->key, DRAW_CHILD + n), attempt);
-    if (!sheaf__sim_make(a->making, g.schema, g.count, key, a->depth + 1)) break;
+    uint32_t widening = a->making->widening;
+    a->making->widening = attempt;
+    bool is_made = sheaf__sim_make(a->making, g.schema, g.count, key, a->depth + 1);
+    a->making->widening = widening;
+    if (!is_made) break;
     if (out->status == SHEAF_OK && (!a->is_unique || !is_repeated(a, value_at))) return true;
     if (out->status == SHEAF_OK) out->bytes = value_at;
   }

@@ -397,9 +397,10 @@ static bool write_between(const sim_schemas *all, const range *r, bool is_intege
 }
 
 /* Bounds that nobody gave are chosen near those that somebody did, so that numbers are handy. */
-static void close_range(range *r, bool is_integer) {
+static void close_range(range *r, bool is_integer, uint32_t widening) {
   double span = is_integer ? 1000 : 100, step = (double)r->step_nano / 1e9;
   if (step * 100 > span) span = step * 100;
+  span = ldexp(span, (int)widening);
   if (!r->has_low) r->low = !r->has_high || r->high > 0 ? 0 : r->high - span;
   if (!r->has_high) r->high = r->low + span;
 }
@@ -409,7 +410,7 @@ bool sheaf__sim_make_number(sim_making *making, const sim_schemas *all, bool is_
   static const uint64_t powers[] = {100, 1, 10, 10000, 1000000, 1000000000, 1000000000000};
   range r = {0};
   for (uint32_t i = 0; i < all->count; i++) read_range(&all->at[i], &r);
-  close_range(&r, is_integer);
+  close_range(&r, is_integer, making->widening);
   if (r.low > r.high) return false;
   uint64_t step = r.step_nano, whole = 1000000000;
   if (is_integer) {

@@ -272,6 +272,7 @@ PLAIN = {
         "uniqueItems": True,
         "minItems": 6,
     },
+    "many unique": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True, "minItems": 1100},
     "unique objects": {"type": "array", "items": wrapped({"type": "boolean"}), "uniqueItems": True, "minItems": 2},
     "contains": {"type": "array", "items": {"type": "integer"}, "contains": {"minimum": 900}, "maxItems": 4},
     "contains two": {"type": "array", "contains": {"const": "x"}, "minContains": 2, "minItems": 3},

@@ -1,0 +1,104 @@
+/* merge.c: byte-pair merging in linear time.
+ *
+ * Merging by the book looks at pairs in the order of merges. The same result is found from left to
+ * right: a row of tokens is what merging gives if and only if each is what merging gives for its
+ * own bytes and so is each pair of neighbours (van Antwerpen and Neubeck, "So many tokens, so
+ * little time", 2024, the idea of the Rust crate bpe). So: take the longest token; if it does not
+ * stand beside the one before, a shorter one; if none is left, give back the one before, and
+ * remember that its end is no place a row can reach. Each place is given back once at most.
+ *
+ * Whether two neighbours stand is found by taking both apart again, the later merge first, while
+ * looking whether a merge across their border would have come before the one just undone.
+ *
+ * This needs merges in which a part always comes before the whole. The builder checks that; other
+ * vocabularies are marked plain and merged by the book. */
+#include "tokens/merge.h"
+
+size_t sheaf__merge_words(const sheaf_vocab *vocab, size_t bytes) {
+  return vocab->flags & SHEAF__VOCAB_PLAIN ? 5 * bytes : bytes / 64 + 1;
+}
+
+static uint32_t join_by_bytes(const void *ctx, uint32_t left, uint32_t right, const uint8_t *p,
+                              size_t bytes) {
+  (void)left, (void)right;
+  return sheaf__token_find(ctx, p, bytes, bytes);
+}
+
+static bool stands(const sheaf_vocab *vocab, uint32_t left, uint32_t right) {
+  uint32_t limit = SHEAF__NO_TOKEN;
+  for (;;) {
+    if (sheaf__pair_find(vocab, left, right) < limit) return false;
+    if (left > right) {
+      if (left < 256) return true;
+      limit = left;
+      left = vocab->halves[left].right;
+    } else {
+      if (right < 256) return true;
+      limit = right + 1; /* of equal merges the left one comes first */
+      right = vocab->halves[right].left;
+    }
+  }
+}
+
+/* Most pairs of neighbours come again soon, and taking them apart costs many look-ups far apart in
+ * memory: so the answer is kept, with both tokens, in a memo that is overwritten freely. */
+static bool stands_memo(const sheaf_vocab *vocab, uint32_t left, uint32_t right, uint64_t *memo) {
+  uint64_t pair = (uint64_t)left << 32 | right, valid = (uint64_t)1 << 63, yes = (uint64_t)1 << 62;
+  uint64_t *entry = &memo[pair * SHEAF__HASH_FACTOR >> (64 - SHEAF__MEMO_BITS)];
+  if ((*entry & ~yes) != (pair | valid))
+    *entry = pair | valid | (stands(vocab, left, right) ? yes : 0);
+  return *entry & yes;
+}
+
+/* The longest token that a token of more than one byte begins with, but for itself; p is where it
+ * stands. It is the same wherever it stands, so it is kept, too. */
+static uint32_t shorter(const sheaf_vocab *vocab, uint32_t token, const uint8_t *p, size_t readable,
+                        uint64_t *memo) {
+  uint64_t *entry = &memo[(1 << SHEAF__MEMO_BITS) + (token & ((1u << SHEAF__SHORTER_BITS) - 1))];
+  if (*entry >> 32 == token) return (uint32_t)*entry;
+  uint32_t bytes = sheaf__token_bytes(vocab, token) - 1;
+  uint32_t found = sheaf__token_longest(vocab, p, bytes, readable);
+  *entry = (uint64_t)token << 32 | found;
+  return found;
+}
+
+static bool is_dead(const uint64_t *words, size_t at) {
+  return words[at / 64] >> (at % 64) & 1;
+}
+
+/* What a file says whose checksum is right and whose merges contradict each other. */
+static size_t single_bytes(const uint8_t *p, size_t bytes, uint32_t *tokens) {
+  for (size_t i = 0; i < bytes; i++) tokens[i] = p[i];
+  return bytes;
+}
+
+size_t sheaf__merge(const sheaf_vocab *vocab, const uint8_t *p, size_t bytes, size_t readable,
+                    uint32_t *tokens, uint64_t *words, uint64_t *memo) {
+  if (vocab->flags & SHEAF__VOCAB_PLAIN) {
+    single_bytes(p, bytes, tokens);
+    return sheaf__merge_plain(join_by_bytes, vocab, p, bytes, tokens, words, NULL);
+  }
+  memset(words, 0, (bytes / 64 + 1) * sizeof *words);
+  size_t at = 0, count = 0;
+  while (at < bytes) {
+    uint32_t token = sheaf__token_longest(vocab, p + at, bytes - at, readable - at);
+    for (;;) {
+      size_t length = sheaf__token_bytes(vocab, token);
+      if (!is_dead(words, at + length) &&
+          (count == 0 || stands_memo(vocab, tokens[count - 1], token, memo))) {
+        tokens[count++] = token;
+        at += length;
+        break;
+      }
+      while (length == 1) {
+        if (count == 0) return single_bytes(p, bytes, tokens);
+        words[at / 64] |= (uint64_t)1 << (at % 64);
+        token = tokens[--count];
+        length = sheaf__token_bytes(vocab, token);
+        at -= length;
+      }
+      token = shorter(vocab, token, p + at, readable - at, memo);
+    }
+  }
+  return count;
+}
