@@ -125,6 +125,17 @@ if(SHEAF_PACKAGE_TESTS AND TARGET sheaf_cli AND TARGET sheaf_sim)
   sheaf_test(sdk packages 900 sh "${sheaf_tests}/sdk/run.sh")
 endif()
 
+# ---- tokens: the tokenizer against others, where tests/tokens/setup.sh has fetched them ----
+sheaf_program(tokens_tool "${sheaf_tests}/tokens/tokens_tool.c" sheaf)
+set(sheaf_vocab_dir "${PROJECT_SOURCE_DIR}/build-vocab")
+if(DEFINED ENV{SHEAF_VOCAB_DIR})
+  set(sheaf_vocab_dir "$ENV{SHEAF_VOCAB_DIR}")
+endif()
+if(SHEAF_PACKAGE_TESTS AND SHEAF_PYTHON)
+  sheaf_test(tokens packages 300 ${SHEAF_PYTHON} "${sheaf_tests}/tokens/test_tokens.py"
+             $<TARGET_FILE:tokens_tool> "${sheaf_vocab_dir}" "${PROJECT_BINARY_DIR}/vocab")
+endif()
+
 # ---- fuzz: the targets, under libFuzzer or replayed ----
 file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/fuzz/fuzz_*.c")
 foreach(source IN LISTS sources)

@@ -5,13 +5,13 @@
  * Prints a JSON line a text: megabytes (10^6 bytes) a second of processor time, the median of ROUNDS, for
  * encoding the whole text ("encode"), for the first pass after the vocabulary was opened, when no cache is
  * warm ("first"), for counting ("count"), and for the text in pieces of 400 bytes, cut at characters
- * ("pieces_encode", "pieces_count"); and for the pieces shared by one thread and by two, by the wall clock
+ * ("pieces_encode", "pieces_count"); and for the pieces as a batch, on one thread and on two, by the wall clock
  * ("threads_1", "threads_2"). load_ms is opening the file. Texts are decoded again before anything is timed;
  * the number of tokens and a hash of the ids (FNV-1a over 32-bit words) tell whether another tokenizer did
  * the same work. */
+#include <sheaf/tokens_batch.h>
 #include <sheaf/vocab_files.h>
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,37 +125,20 @@ static double first_pass(work *w, const char *path, size_t rounds) {
   return (double)w->text.bytes / median(times, rounds) / 1e6;
 }
 
-static void *encode_share(void *share) {
-  encode_pieces(share);
-  return NULL;
-}
-
-/* The pieces, shared evenly by so many threads, each with its own tokenizer. */
-static double threaded(const work *w, size_t threads, size_t rounds) {
-  work shares[THREADS_MAX];
+/* The pieces, given to a pool of so many threads at once, by the wall clock. */
+static double pooled(const work *w, uint32_t threads, size_t rounds) {
   double times[ROUNDS_MAX];
-  for (size_t t = 0; t < threads; t++) {
-    size_t begin = w->piece_count * t / threads, end = w->piece_count * (t + 1) / threads;
-    shares[t] = *w;
-    shares[t].pieces += begin;
-    shares[t].piece_count = end - begin;
-    shares[t].room = sheaf_tokens_room(w->vocab, PIECE_BYTES);
-    shares[t].ids = malloc(shares[t].room * sizeof *shares[t].ids);
-    need(shares[t].ids != NULL, "memory");
-    need(sheaf_tokenizer_new(w->vocab, &allocator, &shares[t].tokenizer) == SHEAF_OK, "tokenizer");
-  }
+  sheaf_token_pool *pool = NULL;
+  need(sheaf_token_pool_new(w->vocab, threads, &pool) == SHEAF_OK, "pool");
   for (size_t i = 0; i < rounds + 1; i++) { /* the first is not counted */
-    pthread_t running[THREADS_MAX];
+    sheaf_token_batch *batch = NULL;
     double begin = wall_seconds();
-    for (size_t t = 0; t < threads; t++)
-      need(pthread_create(&running[t], NULL, encode_share, &shares[t]) == 0, "thread");
-    for (size_t t = 0; t < threads; t++) pthread_join(running[t], NULL);
+    need(sheaf_token_pool_encode(pool, w->pieces, w->piece_count, NULL, &batch) == SHEAF_OK,
+         "batch");
     times[i > 0 ? i - 1 : 0] = wall_seconds() - begin;
+    sheaf_token_batch_free(batch);
   }
-  for (size_t t = 0; t < threads; t++) {
-    sheaf_tokenizer_free(shares[t].tokenizer);
-    free(shares[t].ids);
-  }
+  sheaf_token_pool_free(pool);
   return (double)w->text.bytes / median(times, rounds) / 1e6;
 }
 
@@ -222,8 +205,8 @@ static void measure(const sheaf_vocab *vocab, const char *vocab_path, double loa
   printf(",\"pieces_encode_MBps\":%.1f", megabytes_a_second(&w, encode_pieces, rounds));
   printf(",\"pieces_count_MBps\":%.1f", megabytes_a_second(&w, count_pieces, rounds));
   printf(",\"first_encode_MBps\":%.1f", first_pass(&w, vocab_path, 3));
-  for (size_t threads = 1; threads <= THREADS_MAX; threads++)
-    printf(",\"threads_%zu_MBps\":%.1f", threads, threaded(&w, threads, rounds));
+  for (uint32_t threads = 1; threads <= THREADS_MAX; threads++)
+    printf(",\"threads_%u_MBps\":%.1f", threads, pooled(&w, threads, rounds));
   printf(",\"load_ms\":%.1f,\"memory\":%zu}\n", load_ms, sheaf_vocab_memory(vocab));
   fflush(stdout);
   sheaf_tokenizer_free(w.tokenizer);
