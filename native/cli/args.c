@@ -16,7 +16,7 @@ enum {
   KIND_TARGET,
   KIND_TEMPERATURE
 };
-enum { FOR_RUN = 1, FOR_BENCH = 2 };
+enum { FOR_RUN = 1, FOR_BENCH = 2, FOR_PLAN = 4 };
 
 typedef struct arg_row {
   const char *name;
@@ -29,41 +29,46 @@ typedef struct arg_row {
 #define AT(field) offsetof(cli_args, field)
 static const arg_row rows[] = {
     {"output", KIND_TEXT, FOR_RUN, AT(output), 0, 0},
-    {"provider", KIND_TEXT, FOR_RUN, AT(target.provider), 0, 0},
-    {"base_url", KIND_TEXT, FOR_RUN, AT(target.base_url), 0, 0},
-    {"model", KIND_TEXT, FOR_RUN, AT(target.model), 0, 0},
-    {"system", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(system), 0, 0},
-    {"template", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(template_text), 0, 0},
-    {"url", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(url), 0, 0},
-    {"params", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(params), 0, 0},
-    {"format", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(format), 0, 0},
+    {"provider", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(target.provider), 0, 0},
+    {"base_url", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(target.base_url), 0, 0},
+    {"model", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(target.model), 0, 0},
+    {"system", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(system), 0, 0},
+    {"template", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(template_text), 0, 0},
+    {"url", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(url), 0, 0},
+    {"params", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(params), 0, 0},
+    {"format", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(format), 0, 0},
     {"summary", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(summary), 0, 0},
     {"metrics", KIND_TEXT, FOR_RUN, AT(metrics), 0, 0},
-    {"prices", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(prices), 0, 0},
+    {"prices", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(prices), 0, 0},
     {"api_key_file", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(api_key_file), 0, 0},
     {"key_header", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(key_header), 0, 0},
     {"query", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(query), 0, 0},
     {"proxy", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(proxy), 0, 0},
     {"ca_file", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(ca_file), 0, 0},
-    {"allow_http", KIND_FLAG, FOR_RUN | FOR_BENCH, AT(allow_http), 0, 0},
+    {"allow_http", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(allow_http), 0, 0},
     {"quiet", KIND_FLAG, FOR_RUN | FOR_BENCH, AT(quiet), 0, 0},
     {"dry_run", KIND_FLAG, FOR_RUN, AT(dry_run), 0, 0},
     {"retry_failed", KIND_FLAG, FOR_RUN, AT(retry_failed), 0, 0},
     {"sync_full", KIND_FLAG, FOR_RUN, AT(sync_full), 0, 0},
-    {"help", KIND_FLAG, FOR_RUN | FOR_BENCH, AT(help), 0, 0},
+    {"help", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(help), 0, 0},
     {"order", KIND_ORDER, FOR_RUN, AT(order), 0, 0},
     {"resume", KIND_RESUME, FOR_RUN, AT(resume), 0, 0},
     {"no_resume", KIND_NO_RESUME, FOR_RUN, AT(resume), 0, 0},
-    {"limit", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(limit), 0, UINT64_MAX / 2},
+    {"limit", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(limit), 0, UINT64_MAX / 2},
     {"runs", KIND_NUMBER, FOR_BENCH, AT(runs), 1, 100},
-    {"input", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(input), 0, 0},
+    {"input", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(input), 0, 0},
     {"target", KIND_TARGET, FOR_BENCH, 0, 0, 0},
-    {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH, AT(temperature), 0, 0},
+    {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(temperature), 0, 0},
     {"connect_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(connect_timeout_ms), 1, 600000},
     {"first_byte_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(first_byte_timeout_ms), 0,
      86400000},
     {"idle_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(idle_timeout_ms), 0, 86400000},
     {"shards", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(shards), 0, 64},
+    {"vocab", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(vocab), 0, 0},
+    {"json", KIND_FLAG, FOR_PLAN, AT(json), 0, 0},
+    {"threads", KIND_NUMBER, FOR_PLAN, AT(threads), 0, SHEAF_TOKEN_THREADS_MAX},
+    {"latency_ms", KIND_NUMBER, FOR_PLAN, AT(latency_ms), 1, 86400000},
+    {"output_tokens", KIND_NUMBER, FOR_PLAN, AT(output_tokens), 1, 10000000},
     {"http2", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(http2), 0, 2},
 };
 
@@ -343,7 +348,9 @@ int cli_format(const cli_args *args, uint32_t *format) {
 }
 
 int cli_args_read(int argc, char **argv, const char *command_name, cli_args *args) {
-  uint32_t command = strcmp(command_name, "bench") == 0 ? FOR_BENCH : FOR_RUN;
+  uint32_t command = strcmp(command_name, "bench") == 0  ? FOR_BENCH
+                     : strcmp(command_name, "plan") == 0 ? FOR_PLAN
+                                                         : FOR_RUN;
   memset(args, 0, sizeof *args);
   sheaf_engine_options_init(&args->engine);
 #ifdef SHEAF_SIM
@@ -368,7 +375,7 @@ int cli_args_read(int argc, char **argv, const char *command_name, cli_args *arg
     if (argv[i][0] == '-' && argv[i][1]) {
       int answer = option_read(args, argc, argv, &i, command);
       if (answer) return answer;
-    } else if (args->input != NULL && command == FOR_RUN) {
+    } else if (args->input != NULL && command != FOR_BENCH) {
       cli_say("one input at a time: \"%s\" comes after \"%s\"", argv[i], args->input);
       return CLI_USAGE;
     } else {
@@ -376,4 +383,42 @@ int cli_args_read(int argc, char **argv, const char *command_name, cli_args *arg
     }
   }
   return join_temperature(args);
+}
+
+/* ---- Options that need a second look ---- */
+
+int cli_prices_open(cli_args *args, sheaf_price_table **prices) {
+  if (args->prices == NULL) return CLI_OK;
+  size_t bytes;
+  char *text = cli_read_file(args->prices, 1 << 20, &bytes);
+  if (text == NULL) return CLI_BAD_INPUT;
+  sheaf_parse_error error = {0};
+  int32_t status = sheaf_prices_read((sheaf_slice){text, bytes}, &cli_allocator, prices, &error);
+  free(text);
+  if (status)
+    return cli_say("%s: %s", args->prices,
+                   error.message ? error.message : sheaf_status_text(status)),
+           CLI_BAD_INPUT;
+  args->engine.prices = *prices;
+  return CLI_OK;
+}
+
+int cli_params_open(cli_args *args) {
+  sheaf_slice params = sheaf_slice_of(args->params);
+  if (params.bytes == 0) return CLI_OK;
+  if (params.bytes > 1 && params.data[0] == '{' && params.data[params.bytes - 1] == '}') {
+    params.data++;
+    params.bytes -= 2;
+  }
+  sheaf_buf whole;
+  sheaf_buf_init(&whole, &cli_allocator, (size_t)16 << 20);
+  sheaf_buf_append_text(&whole, "{");
+  sheaf_buf_append_slice(&whole, params);
+  sheaf_buf_append_text(&whole, "}");
+  bool good = whole.status == SHEAF_OK && sheaf_json_check(sheaf_buf_slice(&whole), NULL) == 0;
+  sheaf_buf_deinit(&whole);
+  args->engine.params = params;
+  if (good) return CLI_OK;
+  cli_say("--params is not a JSON object: give it as '{\"top_p\":0.9}'");
+  return CLI_USAGE;
 }

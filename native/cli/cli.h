@@ -5,6 +5,8 @@
 #include <sheaf/curl.h>
 #include <sheaf/files.h>
 #include <sheaf/sheaf.h>
+#include <sheaf/tokens_batch.h>
+#include <sheaf/vocab_files.h>
 #ifdef SHEAF_SIM
 #include <sheaf/sim.h>
 #endif
@@ -38,9 +40,10 @@ typedef struct cli_args {
   const char *summary, *metrics, *prices, *api_key_file, *key_header, *query;
   const char *proxy, *ca_file;
   const char *format;
-  bool quiet, dry_run, retry_failed, allow_http, sync_full, help, keep_going;
+  const char *vocab; /* a file or a folder of vocabularies */
+  bool quiet, dry_run, retry_failed, allow_http, sync_full, help, keep_going, json;
   uint32_t order, resume;
-  uint64_t limit, runs;
+  uint64_t limit, runs, threads, latency_ms, output_tokens;
   uint64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, shards, http2;
   sheaf_engine_options engine;
   const char *targets[32]; /* of bench */
@@ -50,8 +53,8 @@ typedef struct cli_args {
 #endif
 } cli_args;
 
-/* args.c. Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench".
- */
+/* args.c. Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench",
+ * "plan". */
 int cli_args_read(int argc, char **argv, const char *command, cli_args *args);
 
 /* The format the arguments name, as SHEAF_FORMAT_*; CLI_OK or CLI_USAGE after a sentence. */
@@ -75,6 +78,63 @@ void cli_place_wipe(cli_place *place);
 void cli_place_close(cli_place *place);
 /* The connection options of the arguments, over the defaults. */
 sheaf_curl_options cli_transport_options(const cli_args *args);
+
+/* counting.c: input tokens of request bodies. */
+enum {
+  CLI_COUNT_EXACT = 0, /* what the provider counts */
+  CLI_COUNT_NEAR = 1,  /* by a vocabulary, but of an unknown model, or with tools, schemas, files */
+  CLI_COUNT_BYTES = 2  /* guessed from bytes */
+};
+typedef struct cli_count {
+  uint64_t tokens;
+  uint32_t basis;
+} cli_count;
+typedef struct cli_counting {
+  sheaf_vocab_shelf *shelf;
+  sheaf_token_pool *pool;
+  sheaf_model_counter **counters; /* one a thread */
+  uint32_t threads;
+  bool has_choice; /* the user named an encoding or a file: it is right for every model */
+} cli_counting;
+/* CLI_OK, or an exit code after a sentence; closed in any case. threads 0: all processors. */
+int cli_counting_open(cli_counting *it, const char *vocab, const char *encoding, uint32_t threads);
+void cli_counting_close(cli_counting *it);
+/* By the model's vocabulary, else from bytes. */
+cli_count cli_count_body(cli_counting *it, uint32_t thread, const char *provider, sheaf_slice model,
+                         sheaf_slice body);
+cli_count cli_count_bytes(const char *provider, sheaf_slice model, uint64_t bytes);
+/* false: the provider publishes none. */
+bool cli_has_tokenizer(const cli_counting *it, const char *provider, sheaf_slice model);
+
+/* The counter of a run, where a limit, a cap or --vocab needs one. */
+typedef struct cli_run_counter {
+  sheaf_vocab_shelf *shelf;
+  sheaf_model_counter *counter;
+} cli_run_counter;
+/* Hands it to args->engine and says once whether input is counted or estimated, and why. */
+int cli_run_counter_open(cli_run_counter *it, cli_args *args, const sheaf_endpoint *endpoint);
+void cli_run_counter_print(const cli_run_counter *it, FILE *to); /* a line of the summary */
+void cli_run_counter_close(cli_run_counter *it);
+
+/* rows.c: a whole input, built and counted, and nothing sent. */
+typedef struct cli_row {
+  int32_t status;                          /* SHEAF_OK, or why it is no good */
+  uint64_t line;                           /* 0: not known */
+  const char *sentence;                    /* of a line that could not be read */
+  const char *error_field, *error_message; /* of one that could not be built */
+  const sheaf_request *request;            /* with its defaults; NULL where it could not be read */
+  uint64_t body_bytes;
+  int64_t output_max; /* SHEAF_ABSENT: no cap is sent */
+  bool is_embedding;  /* nothing is written */
+  bool has_one_input; /* and this is embedded as one text */
+  cli_count count;
+} cli_row;
+typedef void (*cli_row_fn)(void *user, const cli_row *row);
+/* Hands every row to fn, good or bad, in order, on the calling thread. CLI_OK once all were read. */
+int cli_rows_scan(const cli_args *args, const cli_place *place, uint32_t format,
+                  cli_counting *counting, cli_row_fn fn, void *user);
+/* A bad row's sentence on standard error. */
+void cli_row_complain(const cli_args *args, const cli_row *row);
 
 /* failure.c: what a failed result may show. */
 typedef struct cli_failures {
@@ -128,9 +188,18 @@ const char *cli_duration(uint64_t ns, char *text);
 /* Bytes from outside, safe for a terminal: control bytes become '?'. */
 void cli_plain(char *to, size_t bytes, sheaf_slice from);
 
-/* dry_run.c, run.c, bench.c, sim_cmd.c: subcommands; each answers its exit code. */
+/* --params with or without its braces, into args->engine. CLI_OK or CLI_USAGE after a sentence. */
+int cli_params_open(cli_args *args);
+/* --prices FILE, into args->engine; *prices is freed by the caller. CLI_OK or CLI_BAD_INPUT. */
+int cli_prices_open(cli_args *args, sheaf_price_table **prices);
+
+/* plan.c: what a plan knows; dry_run prints it in short. */
 int cli_dry_run(const cli_args *args, const cli_place *place, uint32_t format);
+
+/* run.c, bench.c, sim_cmd.c, tokens_cmd.c, plan.c: subcommands; each answers its exit code. */
 int cli_run(int argc, char **argv);
+int cli_tokens(int argc, char **argv);
+int cli_plan(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_sim(int argc, char **argv);
 

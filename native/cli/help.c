@@ -11,7 +11,10 @@ static const char whole[] =
     "out\n"
     "  sheaf bench --target ... [options]   the same prompts on several models, side by side\n"
     "  sheaf sim [options]                  a simulated provider on this machine\n"
-    "  sheaf help run|bench|sim             what each of them takes\n"
+    "  sheaf plan INPUT [options]           what a run will cost, how long it will take; sends "
+    "nothing\n"
+    "  sheaf tokens FILE... [options]       text to tokens and back, and counting\n"
+    "  sheaf help run|bench|sim|plan|tokens what each of them takes\n"
     "\n"
     "Try it without a key:   sheaf run prompts.jsonl -o results.jsonl --provider sim --model m\n";
 
@@ -45,6 +48,9 @@ static const char run_head[] =
     "  --format jsonl|text|csv     whatever the name of INPUT says\n"
     "  --limit N                   the first N requests only\n"
     "  --dry-run                   check every line and estimate the cost; send nothing\n"
+    "  --vocab PATH                where vocabularies are (see sheaf help tokens): token limits, "
+    "the\n"
+    "                              budget and --context-tokens then stand on counted input\n"
     "\n"
     "Results\n"
     "  --order input|completion    input (default): restored at the end\n"
@@ -85,6 +91,79 @@ static const char bench_text[] =
     "  --stream               measure the time to the first token\n"
     "  --summary FILE.json    the table as JSON\n"
     "  --system, --params, --temperature, --max-tokens, --quiet and the limits of sheaf run\n";
+
+static const char plan_text[] =
+    "sheaf plan INPUT [options]\n"
+    "\n"
+    "What a run over INPUT (any form that sheaf run reads) will cost, live and as a batch, how "
+    "long "
+    "it\n"
+    "will take and how many batch jobs it is. Every line is checked. Nothing is sent; no key is "
+    "needed.\n"
+    "\n"
+    "  --model NAME, --provider NAME, --base-url URL, --url PATH, --allow-http\n"
+    "                              as in sheaf run\n"
+    "  --system, --template, --params, --temperature, --max-tokens, --format, --limit\n"
+    "                              as in sheaf run: they are part of what is counted\n"
+    "  --vocab PATH                where vocabularies are (see sheaf help tokens); without one, "
+    "input\n"
+    "                              is estimated from bytes, and the plan says so\n"
+    "  --prices FILE.json          prices that differ from the built-in ones\n"
+    "  --output-tokens N           what a request is expected to write (what max_tokens allows, "
+    "else 512)\n"
+    "  --rpm N, --tpm N, --input-tpm N, --output-tpm N, --rate-safety-pct N, --start-interval-ms "
+    "N\n"
+    "                              the limits you have; the slowest of them decides the time\n"
+    "  --concurrency N             requests at once (64 assumed)\n"
+    "  --latency-ms N              time that one takes (2000 assumed)\n"
+    "  --context-tokens N          name the lines whose input and max_tokens exceed it\n"
+    "  --threads N                 for counting (as many as processors)\n"
+    "  --json                      one JSON object instead of text\n"
+    "  --config FILE.json          the same options as a JSON object; the command line wins\n"
+    "\n"
+    "Exit codes: 0 all lines are good, 2 bad usage, 3 bad input, 8 host failure\n";
+
+static const char tokens_help[] =
+    "sheaf tokens [--count] FILE...              tokens of each file, and the total\n"
+    "sheaf tokens --encode|--decode FILE...      text to ids, ids to text\n"
+    "sheaf tokens --jsonl [FILE...]              a filter: JSON lines in, JSON lines out, at once\n"
+    "sheaf tokens --make SOURCE --encoding NAME --output FILE.vocab\n"
+    "\n"
+    "A file of text is counted whole. Of JSONL and CSV (by its name) each row is counted as the "
+    "request\n"
+    "that sheaf run would send: its body, or the chat that its prompt or messages make, with the "
+    "tokens\n"
+    "that the chat's form adds. - is standard input, as text.\n"
+    "\n"
+    "  --encoding NAME             o200k_base, cl100k_base, o200k_harmony, p50k_base, p50k_edit, "
+    "r50k_base,\n"
+    "                              gpt2, or the name of a vocabulary of your own\n"
+    "  --model NAME                instead: the model's encoding; what is not known to have one "
+    "is an\n"
+    "                              estimate, and is marked so (o200k_base if neither is given)\n"
+    "  --vocab PATH                a vocabulary file, or a folder with ENCODING.vocab files; "
+    "otherwise\n"
+    "                              SHEAF_VOCAB_DIR, ~/.local/share/sheaf/vocab,\n"
+    "                              /usr/local/share/sheaf/vocab, /usr/share/sheaf/vocab\n"
+    "  --special none|all          special tokens in the text are text (default), or their ids\n"
+    "  --format text|jsonl|csv     whatever the name of FILE says\n"
+    "  --total                     the total only\n"
+    "  --threads N                 as many as processors\n"
+    "\n"
+    "  --count                     (default)\n"
+    "  --encode                    a line of ids for each file\n"
+    "  --decode                    the text of the ids in each file, byte for byte\n"
+    "  --jsonl                     {\"encoding\":E,\"text\":T,\"special\":\"none\"|\"all\"} "
+    "gives {\"ids\":[...],\"count\":N},\n"
+    "                              {\"encoding\":E,\"ids\":[...]} gives "
+    "{\"base64\":B,\"text\":T} (text null where the\n"
+    "                              bytes are no UTF-8), a bad line {\"error\":...,\"line\":N}\n"
+    "  --make SOURCE               builds a vocabulary file of a .tiktoken or tokenizer.json file\n"
+    "  --pattern NAME              with --make, for ranks of your own: how text is split\n"
+    "  --output FILE               with --make\n"
+    "\n"
+    "scripts/vocab makes the vocabularies of OpenAI's encodings.\n"
+    "Exit codes: 0 done, 2 bad usage, 3 bad input or no vocabulary, 8 host failure\n";
 
 #define LEFT_WIDTH 27
 
@@ -197,6 +276,10 @@ int cli_help(FILE *to, const char *command) {
     fputs(bench_text, to);
   } else if (strcmp(command, "sim") == 0) {
     print_sim(to);
+  } else if (strcmp(command, "plan") == 0) {
+    fputs(plan_text, to);
+  } else if (strcmp(command, "tokens") == 0) {
+    fputs(tokens_help, to);
   } else {
     cli_say("there is no command \"%s\"; sheaf --help lists them", command);
     return CLI_USAGE;

@@ -59,6 +59,8 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   const char *command = argc > 1 ? argv[1] : "";
   if (strcmp(command, "run") == 0) return cli_run(argc - 2, argv + 2);
+  if (strcmp(command, "plan") == 0) return cli_plan(argc - 2, argv + 2);
+  if (strcmp(command, "tokens") == 0) return cli_tokens(argc - 2, argv + 2);
   if (strcmp(command, "bench") == 0) return cli_bench(argc - 2, argv + 2);
   if (strcmp(command, "sim") == 0) return cli_sim(argc - 2, argv + 2);
   if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {

@@ -21,6 +21,7 @@ typedef struct run_state {
   sheaf_price_table *prices;
   sheaf_sink file_sink; /* the files' own; events pass by here first */
   cli_failures failures;
+  cli_run_counter counter;
   cli_progress progress;
   bool draining, aborted, budget, key_stopped, run_late, unreachable;
   uint32_t openings;   /* of the breaker, since something last worked */
@@ -163,23 +164,6 @@ static int open_files(run_state *run) {
   return status == SHEAF_E_NOMEM ? CLI_HOST : CLI_BAD_INPUT;
 }
 
-static int open_prices(run_state *run) {
-  if (run->args.prices == NULL) return CLI_OK;
-  size_t bytes;
-  char *text = cli_read_file(run->args.prices, 1 << 20, &bytes);
-  if (text == NULL) return CLI_BAD_INPUT;
-  sheaf_parse_error error = {0};
-  int32_t status =
-      sheaf_prices_read((sheaf_slice){text, bytes}, &cli_allocator, &run->prices, &error);
-  free(text);
-  if (status)
-    return cli_say("%s: %s", run->args.prices,
-                   error.message ? error.message : sheaf_status_text(status)),
-           CLI_BAD_INPUT;
-  run->args.engine.prices = run->prices;
-  return CLI_OK;
-}
-
 /* A connection for each request in flight, and some for files: many systems begin with room for 1,024. */
 static void raise_descriptors(uint64_t wanted) {
   struct rlimit limit;
@@ -209,28 +193,6 @@ static int open_transport(run_state *run) {
                "base URL begins with https://"),
            CLI_USAGE;
   return CLI_OK;
-}
-
-/* --params with or without its braces. */
-static int open_params(run_state *run) {
-  sheaf_engine_options *engine = &run->args.engine;
-  sheaf_slice params = sheaf_slice_of(run->args.params);
-  if (params.bytes == 0) return CLI_OK;
-  if (params.bytes > 1 && params.data[0] == '{' && params.data[params.bytes - 1] == '}') {
-    params.data++;
-    params.bytes -= 2;
-  }
-  sheaf_buf whole;
-  sheaf_buf_init(&whole, &cli_allocator, (size_t)16 << 20);
-  sheaf_buf_append_text(&whole, "{");
-  sheaf_buf_append_slice(&whole, params);
-  sheaf_buf_append_text(&whole, "}");
-  bool good = whole.status == SHEAF_OK && sheaf_json_check(sheaf_buf_slice(&whole), NULL) == 0;
-  sheaf_buf_deinit(&whole);
-  engine->params = params;
-  if (good) return CLI_OK;
-  cli_say("--params is not a JSON object: give it as '{\"top_p\":0.9}'");
-  return CLI_USAGE;
 }
 
 /* Rows may name models of their own; those are refused one by one. */
@@ -409,7 +371,10 @@ static int finish(run_state *run, int32_t ended) {
   run->unreachable |=
       code == CLI_ALL_FAILED && stats.attempts > 0 && stats.failed == 0 && nothing_answers(&stats);
   bool nothing = stats.attempts + stats.failed + stats.skipped == 0;
-  if (!args->quiet && !(run->failure && nothing)) cli_summary_print(stderr, &stats, &report, args);
+  if (!args->quiet && !(run->failure && nothing)) {
+    cli_summary_print(stderr, &stats, &report, args);
+    cli_run_counter_print(&run->counter, stderr);
+  }
   say_what_next(run, &stats, &report, code);
   if (args->summary != NULL && cli_summary_write(args->summary, &stats, false)) code = CLI_HOST;
   if (args->metrics != NULL && cli_summary_write(args->metrics, &stats, true)) code = CLI_HOST;
@@ -417,11 +382,13 @@ static int finish(run_state *run, int32_t ended) {
 }
 
 static int open_all(run_state *run) {
-  int answer = open_prices(run);
+  int answer = cli_prices_open(&run->args, &run->prices);
   if (answer == CLI_OK) answer = cli_place_open(&run->args, &run->args.target, &run->place);
-  if (answer == CLI_OK) answer = open_params(run);
+  if (answer == CLI_OK) answer = cli_params_open(&run->args);
   if (answer == CLI_OK && run->args.dry_run) return CLI_OK;
   if (answer == CLI_OK) answer = check_budget(run);
+  if (answer == CLI_OK)
+    answer = cli_run_counter_open(&run->counter, &run->args, &run->place.endpoint);
   if (answer == CLI_OK) answer = open_files(run);
   if (answer == CLI_OK) answer = open_transport(run);
   if (answer == CLI_OK) answer = open_engine(run);
@@ -458,6 +425,7 @@ int cli_run(int argc, char **argv) {
   cli_failures_close(&run.failures);
   sheaf_curl_free(run.curl);
   sheaf_engine_free(run.engine);
+  cli_run_counter_close(&run.counter);
   if (run.files != NULL) sheaf_files_close(run.files);
   sheaf_prices_free(run.prices, &cli_allocator);
   cli_place_close(&run.place);

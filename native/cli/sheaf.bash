@@ -13,7 +13,7 @@ _sheaf() {
   # The options are asked of the command itself, so that they cannot fall behind.
   local options=""
   case ${COMP_WORDS[1]} in
-    run | bench | sim)
+    run | bench | sim | plan | tokens)
       options="--help $("${COMP_WORDS[0]}" help "${COMP_WORDS[1]}" 2>/dev/null |
         grep -oE -- '--[a-z0-9-]*[a-z0-9]' | sort -u)"
       ;;
@@ -24,11 +24,18 @@ _sheaf() {
     --resend-unknown) mapfile -t COMPREPLY < <(compgen -W "never within-budget always" -- "$cur"); return ;;
     --on-breaker) mapfile -t COMPREPLY < <(compgen -W "wait fail" -- "$cur"); return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W "jsonl text csv" -- "$cur"); return ;;
+    --encoding)
+      mapfile -t COMPREPLY < <(compgen -W "o200k_base cl100k_base o200k_harmony p50k_base p50k_edit r50k_base gpt2" -- "$cur")
+      return
+      ;;
+    --pattern) mapfile -t COMPREPLY < <(compgen -W "r50k cl100k o200k gpt2 llama3 qwen2 none" -- "$cur"); return ;;
+    --special) mapfile -t COMPREPLY < <(compgen -W "none all" -- "$cur"); return ;;
     --answer) mapfile -t COMPREPLY < <(compgen -W "echo lorem canned: json tool" -- "$cur"); return ;;
     --strict | --https) mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur"); return ;;
     --order) mapfile -t COMPREPLY < <(compgen -W "input completion" -- "$cur"); return ;;
     --concurrency) mapfile -t COMPREPLY < <(compgen -W "auto 8 16 64 256" -- "$cur"); return ;;
-    -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --input | --faults)
+    -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --input | --faults | \
+      --vocab | --make)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
       ;;
@@ -36,19 +43,19 @@ _sheaf() {
       --attempt-timeout-ms | --deadline-ms | --budget-usd | --target | --port | --host | --seed | \
       --latency | --fault | --sim-latency | --sim-fault | --key | --itl | --time-scale | \
       --retry-after | --dimensions | --itpm | --otpm | --capacity | --queue | --models | --context | \
-      --giant-bytes | --drip | --refuse | --ledger)
+      --giant-bytes | --drip | --refuse | --ledger | --threads | --latency-ms | --output-tokens)
       return
       ;;
   esac
 
   if [ "$cword" -eq 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W "run bench sim help --version --help" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "run bench sim plan tokens help --version --help" -- "$cur")
     return
   fi
   if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
   elif [[ ${COMP_WORDS[1]} == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run bench sim" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "run bench sim plan tokens" -- "$cur")
   else
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
   fi

@@ -33,7 +33,10 @@ typedef struct sheaf_client_options {
   const sheaf_endpoint *endpoints;
   uint32_t endpoint_count;
   uint32_t reserved2;
-  const sheaf_engine_options *engine;    /* NULL: defaults; its endpoints are ignored */
+  /* NULL: defaults; its endpoints are ignored. Its tokens may be a counter that stands on vocabularies:
+   * sheaf_model_counter_get in sheaf/vocab_files.h; that one is then asked on the driver thread, and
+   * outlives the client. */
+  const sheaf_engine_options *engine;
   const struct sheaf_curl_options *curl; /* NULL: defaults */
 } sheaf_client_options;
 
