@@ -135,15 +135,19 @@ static void write_enum(maker *m) {
 
 /* ---- Parts ---- */
 
-/* Ends a part where its text ends, or earlier: four bytes a token, and no UTF-8 character is cut
- * through. `words` 0: count by bytes. `prefix` bytes at its beginning are neither
+/* Ends a part where its text ends, or earlier, and no UTF-8 character is cut through. Without the
+ * model's vocabulary a token is a word of lorem, else four bytes. `words` 0: count by bytes. `prefix` bytes at its beginning are neither
  * counted nor cut. */
 static void end_part(maker *m, sim_part *part, size_t prefix, uint64_t words) {
   sheaf_buf *text = &m->call->text;
   if (text->status != SHEAF_OK) return;
   size_t from = part->from + prefix, bytes = text->bytes - from;
-  if (words) {
-    part->is_words = true;
+  sheaf_slice answer = {text->data + from, bytes};
+  part->is_words = words > 0;
+  if (sheaf__sim_count_text(m->call, &answer, m->tokens_left, &part->tokens)) {
+    part->is_cut_short = words > m->tokens_left || answer.bytes < bytes;
+    text->bytes = from + answer.bytes;
+  } else if (words) {
     part->is_cut_short = words > m->tokens_left;
     part->tokens = part->is_cut_short ? m->tokens_left : words;
   } else {
@@ -287,7 +291,6 @@ static void answer_completions(sim_call *call, uint32_t kind) {
 
 void sheaf__sim_answer(sim_call *call) {
   uint32_t task = call->route->task;
-  call->input_tokens = sheaf__sim_tokens(call->asked.prompt_bytes);
   call->output_tokens = 0;
   if (task == SIM_CHAT) answer_chat(call, kind_of(call));
   if (task == SIM_COMPLETE) answer_completions(call, kind_of(call));

@@ -320,7 +320,7 @@ void sheaf__sim_write_vector(sim_call *call, sheaf_slice text);
 
 /* ---- Making the answer (sim_answer.c, sim_schema.c, sim_canned.c) ---- */
 
-/* Fills call->parts and call->text, and input_tokens and output_tokens. */
+/* Fills call->parts and call->text, and output_tokens. */
 void sheaf__sim_answer(sim_call *call);
 /* Appends a JSON value that is valid against the schema, drawn by key. An empty or impossible schema
  * gives {}. `root` is where "$ref": "#/..." begins. */

@@ -188,15 +188,28 @@ void sheaf__sim_canned_free(sim_canned *canned);
 /* The answer's plain text; false: the file has none for the prompt. */
 bool sheaf__sim_canned_find(const sim_canned *canned, sheaf_slice prompt, sheaf_slice *answer);
 
+/* ---- Tokens (sim_tokens.c) ---- */
+
+typedef struct sim_tokenizers sim_tokenizers;
+/* given: a folder of vocabularies, or one for every model. SHEAF_OK, SHEAF_E_NOMEM. */
+int32_t sheaf__sim_tokenizers_open(sim_tokenizers **tokenizers, const char *given);
+void sheaf__sim_tokenizers_close(sim_tokenizers *tokenizers);
+/* Of the request, as its provider would bill them. */
+uint64_t sheaf__sim_input_tokens(const sim_call *call);
+/* Counts by the model's vocabulary and cuts the text after tokens_max of them; false: there is none. */
+bool sheaf__sim_count_text(const sim_call *call, sheaf_slice *text, uint64_t tokens_max,
+                           uint64_t *tokens);
+
 /* ---- Everything that lives as long as the simulator ---- */
 
 struct sim_world {
   const sheaf_sim_options *options;
   sim_ledger *ledger;
   sim_limiter *limiter;
-  sim_schedule *schedule;   /* NULL: none */
-  sim_canned *canned;       /* NULL: none */
-  sim_samples latency, itl; /* count 0: none */
+  sim_schedule *schedule;     /* NULL: none */
+  sim_canned *canned;         /* NULL: none */
+  sim_tokenizers *tokenizers; /* NULL: tokens are estimated */
+  sim_samples latency, itl;   /* count 0: none */
   uint64_t start_ns;
   char *models_text;
   sheaf_slice *models; /* of --models */

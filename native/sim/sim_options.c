@@ -71,6 +71,8 @@ static const option known[] = {
     {"fault", "KIND:SHARE[,KIND:SHARE...]", "what goes wrong by chance, as 429:0.05 or stall:5%",
      AT(fault_ppm), OF_FAULTS, 0, 0, 0},
     {"faults", "FILE", "what goes wrong and when, a rule a line", AT(schedule), OF_TEXT, 0, 0, 0},
+    {"vocab", "PATH", "count tokens by vocabularies in this folder; otherwise four bytes are one",
+     AT(vocab), OF_TEXT, 0, 0, 0},
     {"giant-bytes", "N", "size of the answer that the fault giant gives", AT(giant_bytes), OF_U64,
      0, 1, GIANT_MAX},
     {"drip", "MS", "pause between the pieces that the fault drip sends", AT(drip_ms), OF_U32, 0, 0,

@@ -47,7 +47,7 @@ static uint32_t check_request(sim_call *call) {
   }
   if (names_model(call) && !sheaf__sim_model_is_known(call->world, call->asked.model))
     return SIM_UNKNOWN_MODEL;
-  call->input_tokens = sheaf__sim_tokens(call->asked.prompt_bytes);
+  call->input_tokens = sheaf__sim_input_tokens(call);
   return generates(call) && exceeds_context(call) ? SIM_CONTEXT : SIM_ERROR_COUNT;
 }
 

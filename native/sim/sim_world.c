@@ -57,10 +57,6 @@ bool sheaf__sim_model_is_known(const sim_world *world, sheaf_slice model) {
   return false;
 }
 
-uint64_t sheaf__sim_tokens(uint64_t text_bytes) {
-  return text_bytes ? text_bytes / 4 + (text_bytes % 4 != 0) : 1;
-}
-
 /* ---- Opening and closing ---- */
 
 static int32_t open_files(sim_world *world, char *message, size_t bytes) {
@@ -74,6 +70,8 @@ static int32_t open_files(sim_world *world, char *message, size_t bytes) {
     status = sheaf__sim_canned_load(&world->canned, options->answers, message, bytes);
   if (status == SHEAF_OK && options->schedule)
     status = sheaf__sim_schedule_load(&world->schedule, options->schedule, message, bytes);
+  if (status == SHEAF_OK && options->vocab)
+    status = sheaf__sim_tokenizers_open(&world->tokenizers, options->vocab);
   return status;
 }
 
@@ -99,6 +97,7 @@ void sheaf__sim_world_close(sim_world *world) {
   sheaf__sim_ledger_free(world->ledger);
   sheaf__sim_limiter_free(world->limiter);
   sheaf__sim_schedule_free(world->schedule);
+  sheaf__sim_tokenizers_close(world->tokenizers);
   sheaf__sim_canned_free(world->canned);
   sheaf__sim_samples_free(&world->latency);
   sheaf__sim_samples_free(&world->itl);

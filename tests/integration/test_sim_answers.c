@@ -455,7 +455,7 @@ static void counting_and_embedding_generate_nothing(void **state) {
     b.call.asked.prompt_bytes = 41;
     sheaf__sim_answer(&b.call);
     assert_int_equal(b.call.part_count, 0);
-    assert_int_equal(b.call.input_tokens, 11); /* ceil(41 / 4) */
+    assert_int_equal(sheaf__sim_input_tokens(&b.call), 11); /* ceil(41 / 4) */
     assert_int_equal(b.call.output_tokens, 0);
     bench_deinit(&b);
   }

@@ -7,6 +7,8 @@
  *   faults          asked for by header, and by a schedule */
 #include "../support/sim_client.h"
 
+#include <sheaf/vocab_files.h>
+
 #define MESSAGES "/v1/messages"
 #define MESSAGE_HELLO "{\"model\":\"c\",\"max_tokens\":9," HELLO "}"
 #define GEMINI "/v1beta/models/g:generateContent"
@@ -115,13 +117,55 @@ static void values_arrive_in_their_units(void **state) {
   assert_true(options.seed == UINT64_MAX);
 }
 
-/* What the issue and the headers name can be set. */
+/* A vocabulary in which every byte is a token and nothing merges. */
+static const char *write_bytes_vocab(char ranks_path[32]) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  char ranks[256 * 12], message[512];
+  size_t bytes = 0;
+  for (unsigned i = 0; i < 256; i++) /* base64 of one byte */
+    bytes += (size_t)snprintf(ranks + bytes, sizeof ranks - bytes, "%c%c== %u\n", digits[i >> 2],
+                              digits[(i & 3) << 4], i);
+  copy_text(ranks_path, 32, write_file(ranks));
+  const char *path = write_file("");
+  sheaf_vocab_spec spec = SHEAF_VOCAB_SPEC_INIT;
+  spec.name = SHEAF_LITERAL("bytes");
+  spec.pattern = SHEAF_LITERAL("none");
+  assert_int_equal(sheaf_vocab_make(ranks_path, path, &spec, message, sizeof message), SHEAF_OK);
+  remove(ranks_path);
+  return path;
+}
+
+/* 3 a message, the role, the text, 3 for the reply's beginning; the answer is cut after its tokens. */
+static void tokens_are_counted_by_a_vocabulary(void **state) {
+  (void)state;
+  static const char head[] =
+      "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":"
+      "\"hello\"}]";
+  char body[256], ranks_path[32];
+  const char *path = write_bytes_vocab(ranks_path);
+  sheaf_sim *sim = start("vocab", path, NULL);
+  reply got;
+  reply_init(&got);
+  for (int is_cut = 0; is_cut < 2; is_cut++) {
+    snprintf(body, sizeof body, "%s%s}", head, is_cut ? ",\"max_tokens\":4" : "");
+    fetch(sim, &got, CHAT, body, NULL);
+    assert_int_equal(pick_int(&got, "usage.prompt_tokens"), 3 + 4 + 5 + 3);
+    assert_int_equal(pick_int(&got, "usage.completion_tokens"), is_cut ? 4 : 11);
+    assert_non_null(strstr(got.text, is_cut ? "\"content\":\"echo\"" : "\"echo: hello\""));
+    assert_non_null(strstr(got.text, is_cut ? "\"length\"" : "\"stop\""));
+  }
+  reply_deinit(&got);
+  sheaf_sim_stop(sim);
+  remove(path);
+}
+
+/* What the header names can be set. */
 static void every_option_and_fault_has_a_name(void **state) {
   (void)state;
   static const char wanted[] =
       " port host key seed latency itl time-scale rpm tpm itpm otpm concurrency capacity queue "
       "retry-after answer dimensions ledger models context faults giant-bytes drip refuse strict "
-      "fault https http2 ";
+      "fault https http2 vocab ";
   const char *name, *value, *about;
   uint32_t count = 0, spaces = 0;
   while (sheaf_sim_option_at(count, &name, &value, &about)) {
@@ -463,6 +507,7 @@ int main(void) {
       cmocka_unit_test(options_are_read_or_refused_whole),
       cmocka_unit_test(values_arrive_in_their_units),
       cmocka_unit_test(every_option_and_fault_has_a_name),
+      cmocka_unit_test(tokens_are_counted_by_a_vocabulary),
       cmocka_unit_test(a_file_that_cannot_be_used_is_named_with_its_line),
       cmocka_unit_test(only_the_models_named_exist),
       cmocka_unit_test(input_and_max_tokens_share_the_context),

@@ -420,6 +420,12 @@ typedef struct sheaf_doors {
 
 /* Hands the doors over (structs copied; contexts outlive the engine). Before the first step. */
 SHEAF_API int32_t sheaf_engine_open(sheaf_engine *engine, const sheaf_doors *doors);
+/* Takes one request as if the source had handed it out, for hosts that are handed theirs and drive
+ * the pull face: the source's admit is asked, and a request that cannot be built is for its refused.
+ * SHEAF_OK: it is in, or was skipped, or ended as refused; else as sheaf_engine_submit, or what the
+ * slots answered. Since 0.1. */
+SHEAF_API int32_t sheaf_engine_offer(sheaf_engine *engine, const sheaf_request *request,
+                                     uint64_t *index);
 /* Pulls from the source, steps, acts, hands out events, until nothing moves. SHEAF_OK: wait for
  * reports or timeout_ns. SHEAF_E_END: the engine is idle, the run is over. Anything else: what
  * source, sink or store answered; call on to drain. */

@@ -95,6 +95,15 @@ static int32_t admit_pulled(sheaf_engine *engine, const sheaf_request *request) 
   return answer == SHEAF_OK ? sheaf__admit_refused(engine, request, &error) : answer;
 }
 
+int32_t sheaf_engine_offer(sheaf_engine *engine, const sheaf_request *request, uint64_t *index) {
+  if (engine == NULL || request == NULL || engine->inside || !engine->has_source)
+    return SHEAF_E_MISUSE;
+  if (engine->input_ended || engine->draining) return SHEAF_E_END;
+  if (sheaf_engine_room(engine) == 0) return SHEAF_E_FULL;
+  if (index != NULL) *index = engine->next_index;
+  return admit_pulled(engine, request);
+}
+
 /* Reads ahead as far as starts may need, and a little more: what is read is held in memory. */
 static uint64_t read_ahead(const sheaf_engine *engine) {
   uint64_t cap =

@@ -1,15 +1,17 @@
 /* vocab_open.c: a vocabulary file becomes tables.
  *
- * Outline: reading the head; sizes; the tokens' lengths and then their bytes, each put into the
- * hash table as it comes; merges into the pair table; hints; ids; specials. Whatever the bytes are,
- * nothing is read or written outside of them and of the tables: every number is checked before it
- * is used. The tables are made here and not stored, since making them takes less time than reading
- * them. */
-#include "tokens/vocab.h"
+ * Outline: reading the head; sizes; memory; ids; filling, which vocab_fill.c does. Whatever the
+ * bytes are, nothing is read or written outside of them and of the tables: every number is checked
+ * before it is used. The tables are made here and not stored, since making them takes less time
+ * than reading them.
+ *
+ * Long work is done in portions, each a call of its own: a WebAssembly engine begins with code that
+ * it made in a hurry, and goes over to better code of a function only when it is called again. */
+#include "tokens/vocab_fill.h"
 
 #include "base/crc32c.h"
 
-#define TEXT_BYTES_MAX ((uint32_t)1 << 28)
+enum { PORTION = 512 /* tokens */, CHECKED_PORTION = 4096 /* bytes */ };
 
 /* The sections of a file, checked to lie inside. */
 typedef struct sections {
@@ -21,12 +23,23 @@ static uint32_t load4(const uint8_t *p) {
   return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
+static uint32_t checksum(const uint8_t *p, size_t bytes) {
+  uint32_t crc = 0;
+  while (bytes > 0) {
+    size_t portion = bytes < CHECKED_PORTION ? bytes : CHECKED_PORTION;
+    crc = sheaf__crc32c(crc, p, portion);
+    p += portion;
+    bytes -= portion;
+  }
+  return crc;
+}
+
 static int32_t read_head(sheaf_vocab *vocab, const uint8_t *p, size_t size, sections *s) {
   if (size < SHEAF__VOCAB_HEAD_BYTES || memcmp(p, SHEAF__VOCAB_MAGIC, 8) != 0)
     return SHEAF_E_CORRUPT;
   if (load4(p + 8) > SHEAF__VOCAB_VERSION) return SHEAF_E_VERSION;
   if (load4(p + 8) == 0 || load4(p + 16) != size) return SHEAF_E_CORRUPT;
-  if (load4(p + 12) != sheaf__crc32c(0, p + 16, size - 16)) return SHEAF_E_CORRUPT;
+  if (load4(p + 12) != checksum(p + 16, size - 16)) return SHEAF_E_CORRUPT;
   vocab->flags = load4(p + 20);
   vocab->pattern_number = load4(p + 24);
   vocab->pattern = sheaf__pattern_at(vocab->pattern_number);
@@ -61,28 +74,22 @@ void *sheaf__vocab_table(sheaf_vocab *vocab, uint64_t bytes) {
   return memory;
 }
 
-static uint32_t plane_at(const uint8_t *planes, size_t count, size_t i) {
-  return (uint32_t)planes[i] | (uint32_t)planes[count + i] << 8 |
-         (uint32_t)planes[2 * count + i] << 16;
+static uint32_t portion_end(uint32_t begin, uint32_t end) {
+  return end - begin < PORTION ? end : begin + PORTION;
 }
 
 /* Halves and offsets of the tokens that merges make. */
 static int32_t read_merges(sheaf_vocab *vocab, const sections *s) {
-  uint32_t *offsets = vocab->offsets;
-  for (uint32_t i = 0; i <= 256; i++) offsets[i] = i;
+  const sheaf__planes planes = {s->left, s->right, s->merges};
+  for (uint32_t i = 0; i <= 256; i++) vocab->offsets[i] = i;
   for (uint32_t i = 0; i < 256; i++) vocab->halves[i] = (sheaf__halves){i, i};
   vocab->token_bytes_max = 1;
-  for (uint32_t i = 0; i < s->merges; i++) {
-    uint32_t left = plane_at(s->left, s->merges, i), right = plane_at(s->right, s->merges, i);
-    if (left >= 256 + i || right >= 256 + i) return SHEAF_E_CORRUPT;
-    vocab->halves[256 + i] = (sheaf__halves){left, right};
-    uint32_t bytes = sheaf__token_bytes(vocab, left) + sheaf__token_bytes(vocab, right);
-    if (bytes > SHEAF_VOCAB_TOKEN_BYTES_MAX || offsets[256 + i] > TEXT_BYTES_MAX - bytes)
-      return SHEAF_E_CORRUPT;
-    offsets[256 + i + 1] = offsets[256 + i] + bytes;
-    if (bytes > vocab->token_bytes_max) vocab->token_bytes_max = bytes;
+  int32_t status = SHEAF_OK;
+  for (uint32_t at = 256, end; at < vocab->merge_end && status == SHEAF_OK; at = end) {
+    end = portion_end(at, vocab->merge_end);
+    status = sheaf__fill_merges(vocab, &planes, at, end);
   }
-  return SHEAF_OK;
+  return status;
 }
 
 /* Offsets of the literals; the tail goes on behind them. */
@@ -92,7 +99,8 @@ static int32_t read_literal_sizes(sheaf_vocab *vocab, const sections *s, const u
     if (s->end - p < 2) return SHEAF_E_CORRUPT;
     uint32_t bytes = (uint32_t)p[0] | (uint32_t)p[1] << 8;
     p += 2;
-    if (bytes < 2 || (size_t)(s->end - p) < bytes || vocab->offsets[i] > TEXT_BYTES_MAX - bytes)
+    if (bytes < 2 || (size_t)(s->end - p) < bytes ||
+        vocab->offsets[i] > SHEAF__VOCAB_TEXT_MAX - bytes)
       return SHEAF_E_CORRUPT;
     vocab->offsets[i + 1] = vocab->offsets[i] + bytes;
     if (bytes > vocab->token_bytes_max) vocab->token_bytes_max = bytes;
@@ -100,150 +108,6 @@ static int32_t read_literal_sizes(sheaf_vocab *vocab, const sections *s, const u
   }
   *behind = p;
   return SHEAF_OK;
-}
-
-/* Sixteen bytes at a time, where some too many do no harm: what is behind `to` is not written yet.
- * A token's parts lie before it, so that no byte is written before it was read. */
-static void copy_loosely(uint8_t *to, const uint8_t *from, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += 16) {
-    uint64_t first, second;
-    memcpy(&first, from + at, 8);
-    memcpy(&second, from + at + 8, 8);
-    memcpy(to + at, &first, 8);
-    memcpy(to + at + 8, &second, 8);
-  }
-}
-
-static void add_short(sheaf_vocab *vocab, uint64_t key, uint32_t token) {
-  uint32_t at = sheaf__short_place(vocab, key);
-  while (vocab->shorts[at].token != SHEAF__NO_TOKEN) at = at + 1 == vocab->short_count ? 0 : at + 1;
-  vocab->shorts[at] = (sheaf__short_slot){{(uint32_t)key, (uint32_t)(key >> 32)}, token};
-}
-
-static void add_middle(sheaf_vocab *vocab, uint64_t low, uint64_t high, uint32_t token) {
-  uint32_t at = sheaf__middle_place(vocab, low, high);
-  while (vocab->middles[at].token != SHEAF__NO_TOKEN)
-    at = at + 1 == vocab->middle_count ? 0 : at + 1;
-  vocab->middles[at] = (sheaf__middle_slot){
-      {(uint32_t)low, (uint32_t)(low >> 32), (uint32_t)high, (uint32_t)(high >> 32)}, token};
-}
-
-static void add_long(sheaf_vocab *vocab, const uint8_t *p, size_t bytes, uint32_t token) {
-  uint64_t hash = sheaf__long_hash(p, bytes);
-  uint32_t at = sheaf__place_of(hash, vocab->long_count);
-  while (vocab->longs[at].token != SHEAF__NO_TOKEN) at = at + 1 == vocab->long_count ? 0 : at + 1;
-  vocab->longs[at] = (sheaf__long_slot){(uint32_t)hash, token};
-}
-
-static void add_long_hints(sheaf_vocab *vocab, const uint8_t *p, size_t bytes) {
-  uint32_t level = 0;
-  for (size_t d = 16; d <= bytes; d *= 2, level++) {
-    uint32_t *hint = &vocab->hint16[sheaf__hint16_at(level, sheaf__long_hash(p, d))];
-    *hint |= bytes >= 2 * d ? (uint32_t)SHEAF__HINT16_LONGER : 1u << ((bytes - d) * 16 / d);
-  }
-}
-
-static void add_hints(sheaf_vocab *vocab, const uint8_t *p, size_t bytes, uint64_t word) {
-  uint8_t *two = &vocab->hint2[word & 0xFFFF];
-  if (bytes < 4) {
-    *two |= (uint8_t)(1u << (bytes - 2));
-    return;
-  }
-  uint8_t *four = &vocab->hint4[sheaf__hint4_at((uint32_t)word)];
-  if (bytes < 8) {
-    *four |= (uint8_t)(1u << (bytes - 4));
-    return;
-  }
-  *four |= SHEAF__HINT4_LONGER;
-  uint16_t *eight = &vocab->hint8[sheaf__hint8_at(word)];
-  *eight |= (uint16_t)(bytes < 16 ? 1u << (bytes - 8) : SHEAF__HINT8_LONGER);
-  if (bytes >= 16) add_long_hints(vocab, p, bytes);
-}
-
-static void add_pair(sheaf_vocab *vocab, uint32_t token, uint64_t hash) {
-  uint32_t at = sheaf__pair_place(vocab, hash);
-  while (vocab->pairs[at]) at = at + 1 == vocab->pair_count ? 0 : at + 1;
-  vocab->pairs[at] = token | ((uint32_t)hash >> 24) << 24;
-}
-
-static void copy_merge(sheaf_vocab *vocab, uint32_t token) {
-  sheaf__halves halves = vocab->halves[token];
-  uint32_t left = vocab->offsets[halves.left], right = vocab->offsets[halves.right];
-  uint32_t left_bytes = vocab->offsets[halves.left + 1] - left;
-  uint8_t *to = vocab->text + vocab->offsets[token];
-  copy_loosely(to, vocab->text + left, left_bytes);
-  copy_loosely(to + left_bytes, vocab->text + right, vocab->offsets[halves.right + 1] - right);
-}
-
-/* Where in a table something goes is as good as random, so a few are known ahead, and memory is
- * asked for before it is needed. Tables are filled one after another, so that each has the
- * processor's caches for itself. */
-enum { AHEAD = 32 };
-
-static void fill_text(sheaf_vocab *vocab, const sections *s) {
-  for (uint32_t i = 0; i < 256; i++) vocab->text[i] = (uint8_t)i;
-  for (uint32_t i = 256; i < vocab->merge_end; i++) {
-    if (i + AHEAD < vocab->merge_end) {
-      __builtin_prefetch(vocab->text + vocab->offsets[vocab->halves[i + AHEAD].left]);
-      __builtin_prefetch(vocab->text + vocab->offsets[vocab->halves[i + AHEAD].right]);
-    }
-    copy_merge(vocab, i);
-  }
-  const uint8_t *p = s->tail;
-  for (uint32_t i = vocab->merge_end; i < vocab->token_end; i++) {
-    uint32_t bytes = sheaf__token_bytes(vocab, i);
-    memcpy(vocab->text + vocab->offsets[i], p + 2, bytes);
-    p += 2 + bytes;
-  }
-}
-
-static void fill_slots(sheaf_vocab *vocab, uint32_t begin, uint32_t end) {
-  uint64_t lows[AHEAD], highs[AHEAD];
-  for (uint32_t i = begin; i < end; i++) {
-    const uint8_t *p = vocab->text + vocab->offsets[i];
-    size_t bytes = sheaf__token_bytes(vocab, i);
-    uint64_t low = sheaf__load_upto(p, bytes < 8 ? bytes : 8, 8), high = 0;
-    if (bytes < 8) {
-      low = sheaf__short_key(low, bytes);
-      __builtin_prefetch(&vocab->shorts[sheaf__short_place(vocab, low)], 1);
-    } else if (bytes < 16) {
-      high = sheaf__short_key(sheaf__load_upto(p + 8, bytes - 8, 8), bytes);
-      __builtin_prefetch(&vocab->middles[sheaf__middle_place(vocab, low, high)], 1);
-    }
-    lows[i - begin] = low;
-    highs[i - begin] = high;
-  }
-  for (uint32_t i = begin; i < end; i++) {
-    size_t bytes = sheaf__token_bytes(vocab, i);
-    if (bytes < 8)
-      add_short(vocab, lows[i - begin], i);
-    else if (bytes < 16)
-      add_middle(vocab, lows[i - begin], highs[i - begin], i);
-    else
-      add_long(vocab, vocab->text + vocab->offsets[i], bytes, i);
-  }
-}
-
-static void fill_pairs(sheaf_vocab *vocab) {
-  for (uint32_t i = 256; i < vocab->merge_end; i++) {
-    if (i + AHEAD < vocab->merge_end) {
-      sheaf__halves ahead = vocab->halves[i + AHEAD];
-      uint64_t hash = sheaf__pair_hash(ahead.left, ahead.right);
-      __builtin_prefetch(&vocab->pairs[sheaf__pair_place(vocab, hash)], 1);
-    }
-    add_pair(vocab, i, sheaf__pair_hash(vocab->halves[i].left, vocab->halves[i].right));
-  }
-}
-
-static void fill_tables(sheaf_vocab *vocab, const sections *s) {
-  fill_text(vocab, s);
-  for (uint32_t begin = 256; begin < vocab->token_end; begin += AHEAD)
-    fill_slots(vocab, begin, vocab->token_end - begin < AHEAD ? vocab->token_end : begin + AHEAD);
-  fill_pairs(vocab);
-  for (uint32_t i = 256; i < vocab->merge_end; i++) {
-    const uint8_t *p = vocab->text + vocab->offsets[i];
-    add_hints(vocab, p, sheaf__token_bytes(vocab, i), sheaf__load(p));
-  }
 }
 
 /* Slots for so many entries: three for two, so that a look-up ends soon. */
@@ -352,6 +216,31 @@ static int32_t make_numbers(sheaf_vocab *vocab) {
   memset(vocab->numbers, 0xFF, 4 * (size_t)vocab->id_end);
   for (uint32_t i = 0; i < vocab->token_end; i++) vocab->numbers[vocab->ids[i]] = i;
   return SHEAF_OK;
+}
+
+static void copy_literals(sheaf_vocab *vocab, const uint8_t *p) {
+  for (uint32_t i = vocab->merge_end; i < vocab->token_end; i++) {
+    uint32_t bytes = sheaf__token_bytes(vocab, i);
+    memcpy(vocab->text + vocab->offsets[i], p + 2, bytes);
+    p += 2 + bytes;
+  }
+}
+
+static void in_portions(void (*fill)(sheaf_vocab *vocab, uint32_t begin, uint32_t end),
+                        sheaf_vocab *vocab, uint32_t limit) {
+  for (uint32_t at = 256, end; at < limit; at = end) {
+    end = portion_end(at, limit);
+    fill(vocab, at, end);
+  }
+}
+
+static void fill_tables(sheaf_vocab *vocab, const sections *s) {
+  for (uint32_t i = 0; i < 256; i++) vocab->text[i] = (uint8_t)i;
+  in_portions(sheaf__fill_text, vocab, vocab->merge_end);
+  copy_literals(vocab, s->tail);
+  in_portions(sheaf__fill_slots, vocab, vocab->token_end);
+  in_portions(sheaf__fill_pairs, vocab, vocab->merge_end);
+  in_portions(sheaf__fill_hints, vocab, vocab->merge_end);
 }
 
 static int32_t read_all(sheaf_vocab *vocab, const sections *s) {

@@ -124,6 +124,7 @@ typedef struct sheaf_sim_options {
   uint32_t ledger_max;         /* entries that /_sim/ledger holds, the newest */
   const char *answers;         /* the file of SHEAF_SIM_ANSWER_CANNED */
   const char *models;          /* the names that are known, with commas; NULL: every name */
+  const char *vocab;           /* folder of vocabularies to count tokens by; NULL: estimated */
   const char *schedule;        /* a file of faults that come at their time; NULL: none */
   uint64_t context;            /* tokens of input and max_tokens together; 0: no end */
   uint64_t giant_bytes;        /* of the fault "giant" */

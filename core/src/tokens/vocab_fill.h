@@ -1,0 +1,28 @@
+/* vocab_fill.h: filling the tables of a vocabulary, for the tokens from begin to before end, which
+ * are at least 256 and come in order. */
+#ifndef SHEAF_VOCAB_FILL_H
+#define SHEAF_VOCAB_FILL_H
+
+#include "tokens/vocab.h"
+
+#define SHEAF__VOCAB_TEXT_MAX ((uint32_t)1 << 28) /* bytes of all tokens */
+
+/* The merges of a file, as they stand there. */
+typedef struct sheaf__planes {
+  const uint8_t *left;
+  const uint8_t *right;
+  uint32_t count;
+} sheaf__planes;
+
+/* Halves, offsets, and the longest token. SHEAF_E_CORRUPT. */
+int32_t sheaf__fill_merges(sheaf_vocab *vocab, const sheaf__planes *planes, uint32_t begin,
+                           uint32_t end);
+
+/* For what merges make: their bytes, after those of the bytes; pairs; hints. */
+void sheaf__fill_text(sheaf_vocab *vocab, uint32_t begin, uint32_t end);
+void sheaf__fill_pairs(sheaf_vocab *vocab, uint32_t begin, uint32_t end);
+void sheaf__fill_hints(sheaf_vocab *vocab, uint32_t begin, uint32_t end);
+/* For all: the slots that find them by their bytes. */
+void sheaf__fill_slots(sheaf_vocab *vocab, uint32_t begin, uint32_t end);
+
+#endif
