@@ -7,19 +7,44 @@
  *    "providers":[{"name","base_url","key_variables"},...]} */
 #include "exports.h"
 
-#define CONSTANT_MAP(X)                                                                           \
-  X(WASM_MAIL_START)                                                                              \
-  X(WASM_MAIL_CANCEL)                                                                             \
-  X(WASM_MAIL_APPEND)                                                                             \
-  X(WASM_MAIL_RESULT) X(WASM_MAIL_DELTA) X(WASM_MAIL_DISCARD) X(WASM_MAIL_NOTICE)                 \
-      X(WASM_FLAG_STREAM) X(WASM_FLAG_TASK) X(WASM_FLAG_OK) X(WASM_FLAG_ATTEMPTED)                \
-          X(WASM_FLAG_RETRYABLE) X(WASM_FLAG_STREAMED) X(WASM_FLAG_RESENT) X(WASM_FLAG_ESTIMATED) \
-              X(SHEAF_END_OK) X(SHEAF_END_NOT_SENT) X(SHEAF_END_BROKEN) X(SHEAF_END_TIMEOUT)      \
-                  X(SHEAF_END_TOO_LARGE) X(SHEAF_END_CANCELLED) X(SHEAF_END_REFUSED)              \
-                      X(SHEAF_NOTICE_PAUSED) X(SHEAF_NOTICE_BREAKER_OPEN)                         \
-                          X(SHEAF_NOTICE_BREAKER_CLOSED) X(SHEAF_NOTICE_KEY_STOPPED)              \
-                              X(SHEAF_NOTICE_BUDGET) X(SHEAF_NOTICE_RESENT_UNKNOWN)               \
-                                  X(SHEAF_NOTICE_STORE_FAILED) X(SHEAF_NOTICE_RUN_DEADLINE)
+#define CONSTANT_MAP(X)          \
+  X(WASM_MAIL_START)             \
+  X(WASM_MAIL_CANCEL)            \
+  X(WASM_MAIL_APPEND)            \
+  X(WASM_MAIL_RESULT)            \
+  X(WASM_MAIL_DELTA)             \
+  X(WASM_MAIL_DISCARD)           \
+  X(WASM_MAIL_NOTICE)            \
+  X(WASM_FLAG_STREAM)            \
+  X(WASM_FLAG_TASK)              \
+  X(WASM_FLAG_OK)                \
+  X(WASM_FLAG_ATTEMPTED)         \
+  X(WASM_FLAG_RETRYABLE)         \
+  X(WASM_FLAG_STREAMED)          \
+  X(WASM_FLAG_RESENT)            \
+  X(WASM_FLAG_ESTIMATED)         \
+  X(WASM_FLAG_LINE)              \
+  X(WASM_FLAG_SKIPPED)           \
+  X(WASM_FLAG_VOID)              \
+  X(WASM_FLAG_REFUSED)           \
+  X(WASM_FLAG_PROMPT)            \
+  X(SHEAF_RECORD_RUN)            \
+  X(SHEAF_RECORD_END)            \
+  X(SHEAF_END_OK)                \
+  X(SHEAF_END_NOT_SENT)          \
+  X(SHEAF_END_BROKEN)            \
+  X(SHEAF_END_TIMEOUT)           \
+  X(SHEAF_END_TOO_LARGE)         \
+  X(SHEAF_END_CANCELLED)         \
+  X(SHEAF_END_REFUSED)           \
+  X(SHEAF_NOTICE_PAUSED)         \
+  X(SHEAF_NOTICE_BREAKER_OPEN)   \
+  X(SHEAF_NOTICE_BREAKER_CLOSED) \
+  X(SHEAF_NOTICE_KEY_STOPPED)    \
+  X(SHEAF_NOTICE_BUDGET)         \
+  X(SHEAF_NOTICE_RESENT_UNKNOWN) \
+  X(SHEAF_NOTICE_STORE_FAILED)   \
+  X(SHEAF_NOTICE_RUN_DEADLINE)
 
 static void put_name(sheaf_buf *out, bool is_first, const char *name) {
   if (!is_first) sheaf_buf_append(out, ",", 1);

@@ -8,7 +8,7 @@
 static wasm_client *clients[WASM_CLIENTS_MAX];
 static wasm_client nobody; /* the mailbox of failures that have no client */
 
-static wasm_client *find(uint32_t handle) {
+wasm_client *sheaf__wasm_find(uint32_t handle) {
   if (handle == 0 || handle > WASM_CLIENTS_MAX) return NULL;
   return clients[handle - 1];
 }
@@ -21,7 +21,7 @@ int32_t sheaf__wasm_fail(wasm_client *client, int32_t status, const char *messag
   return status;
 }
 
-static int32_t no_client(void) {
+int32_t sheaf__wasm_no_client(void) {
   return sheaf__wasm_fail(&nobody, SHEAF_E_MISUSE, "the client is closed", "");
 }
 
@@ -58,6 +58,8 @@ static void drop(wasm_client *client) {
   sheaf_buf_deinit(&client->headers);
   sheaf_buf_deinit(&client->tools);
   sheaf_buf_deinit(&client->out);
+  sheaf_buf_deinit(&client->id);
+  sheaf_resume_free(client->resume);
   sheaf__wasm_allocator.realloc(NULL, client, sizeof *client, 0);
 }
 
@@ -76,6 +78,7 @@ uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low,
   sheaf_buf_init(&client->headers, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   sheaf_buf_init(&client->tools, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   sheaf_buf_init(&client->out, &sheaf__wasm_allocator, WASM_TEXT_MAX);
+  sheaf_buf_init(&client->id, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   uint64_t seed = (uint64_t)seed_high << 32 | seed_low;
   if (sheaf__wasm_configure(client, slice_at(options, bytes), seed) != SHEAF_OK) {
     memcpy(nobody.message, client->message, sizeof nobody.message);
@@ -94,14 +97,14 @@ uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low,
 }
 
 void sheaf_wasm_close(uint32_t handle) {
-  wasm_client *client = find(handle);
+  wasm_client *client = sheaf__wasm_find(handle);
   if (!client) return;
   clients[handle - 1] = NULL;
   drop(client);
 }
 
 const wasm_mail *sheaf_wasm_mail(uint32_t handle) {
-  const wasm_client *client = find(handle);
+  const wasm_client *client = sheaf__wasm_find(handle);
   return client ? &client->mail : &nobody.mail;
 }
 
@@ -119,13 +122,17 @@ static int32_t submit(wasm_client *client, const sheaf_request *request) {
 
 int32_t sheaf_wasm_submit(uint32_t handle, const char *line, uint32_t bytes, uint32_t user,
                           uint32_t flags) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   if (!sheaf__wasm_is_memory(line, bytes))
     return sheaf__wasm_fail(client, SHEAF_E_MISUSE, "the line is outside of the memory", "");
   sheaf_request request = SHEAF_REQUEST_INIT;
   sheaf_parse_error error = {0};
-  int32_t status = sheaf_line_read(slice_at(line, bytes), &client->line, &request, &error);
+  int32_t status = SHEAF_OK;
+  if (flags & WASM_FLAG_PROMPT)
+    request.prompt = slice_at(line, bytes);
+  else
+    status = sheaf_line_read(slice_at(line, bytes), &client->line, &request, &error);
   if (status != SHEAF_OK)
     return sheaf__wasm_fail(client, status,
                             error.message ? error.message : sheaf_status_text(status),
@@ -137,8 +144,8 @@ int32_t sheaf_wasm_submit(uint32_t handle, const char *line, uint32_t bytes, uin
 
 int32_t sheaf_wasm_submit_task(uint32_t handle, uint32_t user, uint32_t priority,
                                double deadline_ms, double max_tokens) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   sheaf_request request = SHEAF_REQUEST_INIT;
   request.flags = SHEAF_REQUEST_TASK;
   request.user = (void *)(uintptr_t)user;
@@ -149,8 +156,8 @@ int32_t sheaf_wasm_submit_task(uint32_t handle, uint32_t user, uint32_t priority
 }
 
 int32_t sheaf_wasm_cancel(uint32_t handle, double index) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   return index >= 0 && index < 9e15 ? sheaf_engine_cancel(client->engine, (uint64_t)index)
                                     : SHEAF_E_NOT_FOUND;
 }
@@ -158,15 +165,15 @@ int32_t sheaf_wasm_cancel(uint32_t handle, double index) {
 enum { END_INPUT, END_DRAIN, END_ABORT };
 
 int32_t sheaf_wasm_end(uint32_t handle, uint32_t how) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   if (how == END_INPUT) return sheaf_engine_end_input(client->engine);
   if (how == END_DRAIN) return sheaf_engine_drain(client->engine);
   return sheaf_engine_abort(client->engine);
 }
 
 uint32_t sheaf_wasm_room(uint32_t handle) {
-  wasm_client *client = find(handle);
+  wasm_client *client = sheaf__wasm_find(handle);
   uint64_t room = client ? sheaf_engine_room(client->engine) : 0;
   return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
 }
@@ -174,27 +181,27 @@ uint32_t sheaf_wasm_room(uint32_t handle) {
 /* ---- Time ---- */
 
 int32_t sheaf_wasm_step(uint32_t handle, double now_ms, double unix_ms) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   int64_t wall_ms = unix_ms > -9e15 && unix_ms < 9e15 ? (int64_t)unix_ms : 0;
   return sheaf_engine_step(client->engine, ns_of(now_ms), wall_ms);
 }
 
 double sheaf_wasm_timeout(uint32_t handle) {
-  wasm_client *client = find(handle);
+  wasm_client *client = sheaf__wasm_find(handle);
   uint64_t at = client ? sheaf_engine_timeout_ns(client->engine) : SHEAF_NEVER;
   return at == SHEAF_NEVER ? -1.0 : (double)at / MS;
 }
 
 uint32_t sheaf_wasm_is_idle(uint32_t handle) {
-  wasm_client *client = find(handle);
+  wasm_client *client = sheaf__wasm_find(handle);
   return !client || sheaf_engine_is_idle(client->engine);
 }
 
 /* ---- What is to be done, what happened ---- */
 
 uint32_t sheaf_wasm_next(uint32_t handle) {
-  wasm_client *client = find(handle);
+  wasm_client *client = sheaf__wasm_find(handle);
   if (!client) return WASM_MAIL_NONE;
   client->result = NULL;
   uint32_t kind = sheaf__wasm_take_action(client);
@@ -211,17 +218,17 @@ static bool id_of(double exchange, uint64_t *id) {
 
 int32_t sheaf_wasm_on_head(uint32_t handle, double exchange, uint32_t http_status,
                            const char *headers, uint32_t bytes) {
-  wasm_client *client = find(handle);
+  wasm_client *client = sheaf__wasm_find(handle);
   uint64_t id;
-  if (!client) return no_client();
+  if (!client) return sheaf__wasm_no_client();
   if (!id_of(exchange, &id) || !sheaf__wasm_is_memory(headers, bytes)) return SHEAF_E_MISUSE;
   return sheaf_engine_on_head(client->engine, id, http_status, slice_at(headers, bytes));
 }
 
 int32_t sheaf_wasm_on_data(uint32_t handle, double exchange, const char *data, uint32_t bytes) {
-  wasm_client *client = find(handle);
+  wasm_client *client = sheaf__wasm_find(handle);
   uint64_t id;
-  if (!client) return no_client();
+  if (!client) return sheaf__wasm_no_client();
   if (!id_of(exchange, &id) || !sheaf__wasm_is_memory(data, bytes)) return SHEAF_E_MISUSE;
   return sheaf_engine_on_data(client->engine, id, slice_at(data, bytes));
 }
@@ -236,8 +243,8 @@ static int32_t end_exchange(wasm_client *client, double exchange, sheaf_exchange
 
 int32_t sheaf_wasm_on_done(uint32_t handle, double exchange, uint32_t end, uint32_t is_retryable,
                            const char *message, uint32_t bytes) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   sheaf_exchange_end ended;
   sheaf_exchange_end_init(&ended);
   ended.end = end;
@@ -248,8 +255,8 @@ int32_t sheaf_wasm_on_done(uint32_t handle, double exchange, uint32_t end, uint3
 int32_t sheaf_wasm_on_task(uint32_t handle, double exchange, uint32_t end, uint32_t http_status,
                            uint32_t is_retryable, double retry_after_ms, double input_tokens,
                            double output_tokens, const char *message, uint32_t bytes) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   sheaf_exchange_end ended;
   sheaf_exchange_end_init(&ended);
   ended.end = end;
@@ -263,40 +270,49 @@ int32_t sheaf_wasm_on_task(uint32_t handle, double exchange, uint32_t end, uint3
 
 /* ---- The log ---- */
 
+/* The engine is told of every record; the host, of the runs that wrote them. */
 static int32_t on_frame(void *ctx, uint32_t type, uint64_t seq, sheaf_slice payload) {
+  wasm_client *client = ctx;
   const sheaf_record record = {.type = type, .payload = payload};
   (void)seq;
-  return sheaf_engine_on_scanned(ctx, &record, 1);
+  if (type == SHEAF_RECORD_RUN && sheaf_json_check(payload, NULL) == SHEAF_OK) {
+    sheaf_buf_append(&client->tools, client->tools.bytes ? "," : "[", 1);
+    sheaf_buf_append_slice(&client->tools, payload);
+  }
+  return sheaf_engine_on_scanned(client->engine, &record, 1);
 }
 
 int32_t sheaf_wasm_use_log(uint32_t handle, const char *state, uint32_t bytes, uint32_t salt_low,
                            uint32_t salt_high, double unix_ms) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   if (!sheaf__wasm_is_memory(state, bytes)) return SHEAF_E_MISUSE;
   int32_t status = sheaf_engine_use_store(client->engine);
   if (status != SHEAF_OK) return status;
   sheaf_buf_reset(&client->out);
+  sheaf_buf_reset(&client->tools);
   sheaf_log_report report = {0};
   status = SHEAF_E_PARTIAL;
   if (bytes)
     status = sheaf_log_read(&client->log, slice_at(state, bytes), SHEAF_RECORD_END, on_frame,
-                            client->engine, &report);
+                            client, &report);
   if (status == SHEAF_E_PARTIAL) {
     uint64_t salt = (uint64_t)salt_high << 32 | salt_low;
     status = sheaf_log_begin(&client->log, salt, (int64_t)unix_ms, &client->out);
   }
+  if (status == SHEAF_OK && client->tools.bytes) status = sheaf_buf_append(&client->tools, "]", 1);
   if (status != SHEAF_OK)
     return sheaf__wasm_fail(client, status, sheaf_status_text(status), "state");
   client->mail.number = (double)report.bytes_valid;
   client->mail.bytes = sheaf__wasm_slice(sheaf_buf_slice(&client->out));
+  client->mail.text = sheaf__wasm_slice(sheaf_buf_slice(&client->tools));
   return sheaf_engine_on_scanned(client->engine, NULL, 0);
 }
 
 int32_t sheaf_wasm_on_stored(uint32_t handle, double ticket, int32_t status) {
-  wasm_client *client = find(handle);
+  wasm_client *client = sheaf__wasm_find(handle);
   uint64_t id;
-  if (!client) return no_client();
+  if (!client) return sheaf__wasm_no_client();
   return id_of(ticket, &id) ? sheaf_engine_on_stored(client->engine, id, status) : SHEAF_E_MISUSE;
 }
 
@@ -305,8 +321,8 @@ int32_t sheaf_wasm_on_stored(uint32_t handle, double ticket, int32_t status) {
 enum { TEXT_STATS, TEXT_OPENMETRICS, TEXT_LINE };
 
 int32_t sheaf_wasm_text(uint32_t handle, uint32_t what) {
-  wasm_client *client = find(handle);
-  if (!client) return no_client();
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
   int32_t status = SHEAF_E_EMPTY;
   sheaf_buf_reset(&client->out);
   if (what == TEXT_LINE) {

@@ -14,13 +14,13 @@ WASM_EXPORT(sheaf_wasm_free) void sheaf_wasm_free(void *data);
 /* options: JSON (config.c). seed: any 64 bits, from the host's random source. Answers the client, or 0:
  * why stands in the mailbox of client 0. */
 WASM_EXPORT(sheaf_wasm_open)
-uint32_t
-    sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low, uint32_t seed_high);
+uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low,
+                         uint32_t seed_high);
 WASM_EXPORT(sheaf_wasm_close) void sheaf_wasm_close(uint32_t handle);
 /* The mailbox's address; of client 0: of failures without a client. */
 WASM_EXPORT(sheaf_wasm_mail) const wasm_mail *sheaf_wasm_mail(uint32_t handle);
 /* A request as a line of the input format (sheaf_line_read). user comes back with the result. flags:
- * WASM_FLAG_STREAM. Leaves index. SHEAF_E_FULL: come back after a result. */
+ * WASM_FLAG_STREAM; WASM_FLAG_PROMPT: the text is the prompt itself. Leaves index. SHEAF_E_FULL: come back after a result. */
 WASM_EXPORT(sheaf_wasm_submit)
 int32_t sheaf_wasm_submit(uint32_t handle, const char *line, uint32_t bytes, uint32_t user,
                           uint32_t flags);
@@ -59,13 +59,42 @@ int32_t sheaf_wasm_on_task(uint32_t handle, double exchange, uint32_t end, uint3
                            uint32_t is_retryable, double retry_after_ms, double input_tokens,
                            double output_tokens, const char *message, uint32_t bytes);
 /* Turns the log on, before the first step. state: the bytes of an earlier run's log, or none. Leaves in
- * bytes what a new log begins with; in number how many bytes of the state are valid. */
+ * bytes what a new log begins with; in number how many bytes of the state are valid; in text the
+ * records of the runs that wrote them, as a JSON array, or nothing. */
 WASM_EXPORT(sheaf_wasm_use_log)
 int32_t sheaf_wasm_use_log(uint32_t handle, const char *state, uint32_t bytes, uint32_t salt_low,
                            uint32_t salt_high, double unix_ms);
 /* The frames of an APPEND are kept as well as the host keeps anything; or not (status). */
 WASM_EXPORT(sheaf_wasm_on_stored)
 int32_t sheaf_wasm_on_stored(uint32_t handle, double ticket, int32_t status);
+/* Leaves in bytes the frame of a record of the host's own (SHEAF_RECORD_RUN, SHEAF_RECORD_END). */
+WASM_EXPORT(sheaf_wasm_log_frame)
+int32_t sheaf_wasm_log_frame(uint32_t handle, uint32_t type, const char *payload, uint32_t bytes);
+/* All frames so far are on the disk: damage to them will not be taken for a torn end. */
+WASM_EXPORT(sheaf_wasm_log_synced) int32_t sheaf_wasm_log_synced(uint32_t handle);
+/* Turns resuming on, before the first step; then requests come by offer alone. retry_failed: what
+ * failed before runs again. */
+WASM_EXPORT(sheaf_wasm_use_resume)
+int32_t sheaf_wasm_use_resume(uint32_t handle, uint32_t retry_failed);
+/* Tells of a whole line of an earlier output, which begins at offset; in file order.
+ * SHEAF_E_OTHER_RUN: the first line is not sheaf's. Else as sheaf_resume_add_line. */
+WASM_EXPORT(sheaf_wasm_add_line)
+int32_t sheaf_wasm_add_line(uint32_t handle, const char *line, uint32_t bytes, double offset);
+/* The next row of an input, as the command reads it: like submit, but a request that cannot be built
+ * ends with a result, and one that has a line is skipped. place: what the host finds the row by.
+ * Leaves index, flags (LINE, OK, SKIPPED, VOID, REFUSED) and in number where the line begins.
+ * SHEAF_E_DUPLICATE: custom_id was very likely used before, by the row whose place is in number;
+ * offered again, it is taken for another. SHEAF_E_OTHER_RUN: the line of custom_id is of another
+ * request. Bad lines leave their column in number. */
+WASM_EXPORT(sheaf_wasm_offer)
+int32_t sheaf_wasm_offer(uint32_t handle, const char *line, uint32_t bytes, uint32_t user,
+                         uint32_t flags, uint32_t place);
+/* Of a line at offset that no row points at: 1: a better line of its request is there, 0: none. */
+WASM_EXPORT(sheaf_wasm_is_replaced)
+int32_t sheaf_wasm_is_replaced(uint32_t handle, const char *line, uint32_t bytes, double offset);
+/* Leaves in tool_calls those of an output line. */
+WASM_EXPORT(sheaf_wasm_tools)
+int32_t sheaf_wasm_tools(uint32_t handle, const char *line, uint32_t bytes);
 /* Leaves in bytes: 0 the statistics as JSON, 1 as OpenMetrics, 2 the output line of the result in the
  * mailbox, as the command writes it. */
 WASM_EXPORT(sheaf_wasm_text) int32_t sheaf_wasm_text(uint32_t handle, uint32_t what);

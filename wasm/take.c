@@ -22,6 +22,8 @@ static void clear(wasm_client *client, uint32_t kind) {
 
 static int32_t write_headers(wasm_client *client, const sheaf_exchange *exchange) {
   sheaf_buf *out = &client->headers;
+  if (exchange->same_key && exchange->same_key == client->headers_key) return SHEAF_OK;
+  client->headers_key = 0;
   sheaf_buf_reset(out);
   sheaf_buf_append(out, "[", 1);
   for (uint32_t i = 0; i < exchange->header_count; i++) {
@@ -34,7 +36,8 @@ static int32_t write_headers(wasm_client *client, const sheaf_exchange *exchange
     sheaf_buf_append_u64(out, header->credential_id);
     sheaf_buf_append(out, "]", 1);
   }
-  return sheaf_buf_append(out, "]", 1);
+  if (sheaf_buf_append(out, "]", 1) == SHEAF_OK) client->headers_key = exchange->same_key;
+  return out->status;
 }
 
 static void take_start(wasm_client *client, const sheaf_exchange *exchange) {
@@ -82,7 +85,7 @@ uint32_t sheaf__wasm_take_action(wasm_client *client) {
 
 /* ---- Events ---- */
 
-static void write_tools(wasm_client *client, const sheaf_result *result) {
+void sheaf__wasm_write_tools(wasm_client *client, const sheaf_result *result) {
   sheaf_buf *out = &client->tools;
   sheaf_tool_call call;
   sheaf_buf_reset(out);
@@ -162,7 +165,7 @@ static void take_result(wasm_client *client, const sheaf_result *result) {
   mail->error_code = sheaf__wasm_slice(result->error_code);
   mail->error_message = sheaf__wasm_slice(result->error_message);
   write_fingerprint(client, result->fingerprint);
-  write_tools(client, result);
+  sheaf__wasm_write_tools(client, result);
 }
 
 uint32_t sheaf__wasm_take_event(wasm_client *client) {

@@ -3,6 +3,7 @@
  *   exports.c  the calls: requests in, exchanges out, replies in, results out
  *   config.c   options as JSON into an engine
  *   take.c     actions and events into the mailbox
+ *   resume.c   rows that an earlier run finished
  *   abi.c      layouts and constants as JSON, made from the lists below
  *   memory.c   the allocator, and checks of what the host hands in
  *
@@ -47,7 +48,7 @@ typedef uintptr_t wasm_address;
   X(F64, same_key) /* START: equal keys have equal urls and headers */              \
   X(F64, timeout_ms)                                                                \
   X(F64, ticket) /* APPEND: bytes holds the frames of the log */                    \
-  X(F64, number) /* NOTICE */                                                       \
+  X(F64, number) /* NOTICE; of offer: where the row's earlier line begins */        \
   X(U32, user)                                                                      \
   X(U32, endpoint)                                                                  \
   X(U32, flags)  /* FLAG_... */                                                     \
@@ -116,9 +117,14 @@ enum {
   WASM_FLAG_OK = 4,        /* RESULT */
   WASM_FLAG_ATTEMPTED = 8, /* RESULT: something was sent */
   WASM_FLAG_RETRYABLE = 16,
-  WASM_FLAG_STREAMED = 32,  /* RESULT: bytes is a stream of events */
-  WASM_FLAG_RESENT = 64,    /* RESULT: may have been billed twice */
-  WASM_FLAG_ESTIMATED = 128 /* RESULT: the token counts are */
+  WASM_FLAG_STREAMED = 32,   /* RESULT: bytes is a stream of events */
+  WASM_FLAG_RESENT = 64,     /* RESULT: may have been billed twice */
+  WASM_FLAG_ESTIMATED = 128, /* RESULT: the token counts are */
+  WASM_FLAG_LINE = 256,      /* offer: the earlier output has a line of the row; OK: of a success */
+  WASM_FLAG_SKIPPED = 512,   /* offer: and so it did not go in: no result follows */
+  WASM_FLAG_VOID = 1024,     /* offer: that line says that the request could not be built */
+  WASM_FLAG_REFUSED = 2048,  /* offer: it cannot be built; its result follows and says why */
+  WASM_FLAG_PROMPT = 4096    /* submit: the text is no line but the prompt itself */
 };
 
 /* ---- A client ---- */
@@ -131,12 +137,17 @@ typedef struct wasm_client {
   sheaf_log log;              /* frames of what the engine appends */
   sheaf_buf line;             /* scratch of the line being read */
   sheaf_buf headers;          /* JSON of the exchange in the mailbox */
+  uint64_t headers_key;       /* same_key of what headers holds; 0: nothing to go by */
   sheaf_buf tools;            /* JSON of the result in the mailbox */
   sheaf_buf out;              /* frames, statistics, output lines */
+  sheaf_resume *resume;       /* NULL: no earlier run is asked about */
+  sheaf_buf id;               /* scratch of the custom_id asked about */
+  uint64_t offered;           /* rows that were taken by offer */
+  uint64_t noted;             /* the row whose id was noted last, from 1 */
   char fingerprint[32];
   char message[256];
   char field[64];
-  bool has_store;
+  bool retry_failed; /* of resume */
 } wasm_client;
 
 extern const sheaf_allocator sheaf__wasm_allocator;
@@ -150,6 +161,13 @@ wasm_slice sheaf__wasm_slice(sheaf_slice slice);
 
 /* Reads options and makes the engine. On failure the mailbox says why. */
 int32_t sheaf__wasm_configure(wasm_client *client, sheaf_slice json, uint64_t seed);
+
+/* NULL: there is none of this number; and what to answer then. */
+wasm_client *sheaf__wasm_find(uint32_t handle);
+int32_t sheaf__wasm_no_client(void);
+
+/* The tool calls of a result, as JSON, into the mailbox. */
+void sheaf__wasm_write_tools(wasm_client *client, const sheaf_result *result);
 
 /* What comes next, into the mailbox; WASM_MAIL_... */
 uint32_t sheaf__wasm_take_action(wasm_client *client);

@@ -14,19 +14,34 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-static sheaf_tokenizer *tokenizer_of(uint32_t pattern) {
-  static small_vocab small;
-  static sheaf_tokenizer *tokenizers[7];
-  if (tokenizers[pattern]) return tokenizers[pattern];
-  if (small.count == 0) small_train(&small, 250);
+enum { PATTERNS = 7, CHOICES = PATTERNS + 1 };
+
+/* The same tokens in reverse: each comes before what it is made of. */
+static void turn_around(const small_vocab *from, small_vocab *to) {
+  for (uint32_t i = 0; i < from->count; i++) {
+    uint32_t k = i < 256 ? i : from->count + 255 - i;
+    small_add(to, from->token[k], from->bytes[k]);
+  }
+}
+
+/* By pattern; the last is of late tokens. */
+static sheaf_tokenizer *tokenizer_of(uint32_t choice) {
+  static small_vocab small, reverse;
+  static sheaf_tokenizer *tokenizers[CHOICES];
+  if (tokenizers[choice]) return tokenizers[choice];
+  if (small.count == 0) {
+    small_train(&small, 250);
+    turn_around(&small, &reverse);
+  }
+  const char *pattern = sheaf_pattern_name(choice % PATTERNS);
   sheaf_buf file;
   sheaf_vocab *vocab;
   sheaf_buf_init(&file, &small_heap, SIZE_MAX);
-  require(small_build(&small, sheaf_pattern_name(pattern), &file) == SHEAF_OK);
+  require(small_build(choice < PATTERNS ? &small : &reverse, pattern, &file) == SHEAF_OK);
   require(sheaf_vocab_open(file.data, file.bytes, &small_heap, &vocab) == SHEAF_OK);
-  require(sheaf_tokenizer_new(vocab, &small_heap, &tokenizers[pattern]) == SHEAF_OK);
+  require(sheaf_tokenizer_new(vocab, &small_heap, &tokenizers[choice]) == SHEAF_OK);
   sheaf_buf_deinit(&file);
-  return tokenizers[pattern];
+  return tokenizers[choice];
 }
 
 static size_t encode_in_chunks(sheaf_tokenizer *t, sheaf_slice text,
@@ -48,7 +63,7 @@ static size_t encode_in_chunks(sheaf_tokenizer *t, sheaf_slice text,
 }
 
 static void try_text(uint8_t choice, uint8_t cut, const uint8_t *data, size_t size) {
-  sheaf_tokenizer *t = tokenizer_of(choice % 7);
+  sheaf_tokenizer *t = tokenizer_of(choice % CHOICES);
   sheaf_slice text = {(const char *)data, size};
   sheaf_special_policy policy = SHEAF_SPECIAL_POLICY_INIT;
   policy.others = choice & 64 ? SHEAF_SPECIAL_ALLOW : SHEAF_SPECIAL_TEXT;

@@ -103,6 +103,31 @@ TEST(a_line_that_is_wrong_is_refused_and_the_client_lives) {
   sheaf_wasm_close(client);
 }
 
+TEST(a_prompt_goes_in_as_it_is) {
+  uint32_t client = open_with("{\"base_url\":\"http://h/v1\",\"model\":\"m\"}");
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  static const char prompt[] = "{\"not\": a line}\n";
+  CHECK_OK(sheaf_wasm_submit(client, prompt, sizeof prompt - 1, 1, WASM_FLAG_PROMPT));
+  CHECK_OK(submit(client, "\"two\"", 2));
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_START);
+  CHECK(says(mail->bytes,
+             "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"
+             "\"{\\\"not\\\": a line}\\n\"}]}"));
+  const char *headers = (const char *)mail->headers.data;
+  CHECK(mail->headers.bytes > 2 && headers[0] == '[');
+  double key = mail->same_key;
+  char first[512];
+  size_t bytes = mail->headers.bytes;
+  CHECK(bytes < sizeof first);
+  memcpy(first, headers, bytes);
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_START);
+  CHECK(mail->same_key == key); /* so its headers are the same, too */
+  CHECK(mail->headers.bytes == bytes &&
+        memcmp((const char *)mail->headers.data, first, bytes) == 0);
+  sheaf_wasm_close(client);
+}
+
 TEST(a_function_of_the_host_s_runs_under_the_same_limits) {
   uint32_t client = open_with("{\"concurrency\":1,\"max_retries\":2,\"retry_base_ms\":1}");
   const wasm_mail *mail = sheaf_wasm_mail(client);
@@ -148,6 +173,100 @@ TEST(a_log_is_begun_and_goes_on) {
   CHECK_OK(sheaf_wasm_use_log(client, log, (uint32_t)bytes, 9, 9, 1.7e12));
   CHECK_EQ(mail->bytes.bytes, 0);
   CHECK(mail->number == (double)bytes);
+  sheaf_wasm_close(client);
+}
+
+static int32_t offer(uint32_t client, const char *line, uint32_t user) {
+  return sheaf_wasm_offer(client, line, (uint32_t)strlen(line), user, 0, user);
+}
+
+/* A line of an earlier output, of the request that was offered last. */
+static size_t earlier_line(uint32_t client, bool is_ok, char text[1024]) {
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_START);
+  double exchange = mail->exchange;
+  static const char body[] =
+      "{\"choices\":[{\"message\":{\"content\":\"a\",\"tool_calls\":[{\"id\":"
+      "\"t\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+      "\"finish_reason\":\"stop\"}]}";
+  CHECK_OK(sheaf_wasm_on_head(client, exchange, is_ok ? 200 : 400, NULL, 0));
+  CHECK_OK(sheaf_wasm_on_data(client, exchange, body, sizeof body - 1));
+  CHECK_OK(sheaf_wasm_on_done(client, exchange, SHEAF_END_OK, 0, NULL, 0));
+  CHECK_OK(sheaf_wasm_step(client, 2, 0));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_RESULT);
+  CHECK_OK(sheaf_wasm_text(client, 2));
+  size_t bytes = mail->bytes.bytes - 1;
+  CHECK(bytes < 1024);
+  memcpy(text, (const char *)mail->bytes.data, bytes);
+  return bytes;
+}
+
+static uint32_t open_resuming(bool retry_failed) {
+  uint32_t client = open_with("{\"model\":\"m\",\"base_url\":\"http://h\",\"queue_capacity\":2}");
+  CHECK_OK(sheaf_wasm_use_resume(client, retry_failed));
+  return client;
+}
+
+TEST(rows_that_have_a_line_do_not_go_in_again) {
+  char good[1024], bad[1024];
+  uint32_t client = open_resuming(false);
+  CHECK_OK(offer(client, "{\"custom_id\":\"a\",\"prompt\":\"x\"}", 1));
+  size_t good_bytes = earlier_line(client, true, good);
+  CHECK_OK(offer(client, "{\"custom_id\":\"b\",\"prompt\":\"y\"}", 2));
+  size_t bad_bytes = earlier_line(client, false, bad);
+  CHECK_OK(sheaf_wasm_tools(client, good, (uint32_t)good_bytes));
+  CHECK(says(sheaf_wasm_mail(client)->tool_calls,
+             "[{\"id\":\"t\",\"name\":\"f\",\"arguments\":\"{}\"}]"));
+  sheaf_wasm_close(client);
+
+  for (uint32_t again = 0; again < 2; again++) {
+    client = open_resuming(again != 0);
+    const wasm_mail *mail = sheaf_wasm_mail(client);
+    CHECK_EQ(sheaf_wasm_add_line(client, "{\"some\":1}", 10, 0), SHEAF_E_OTHER_RUN);
+    CHECK_OK(sheaf_wasm_add_line(client, bad, (uint32_t)bad_bytes, 0));
+    CHECK_OK(sheaf_wasm_add_line(client, good, (uint32_t)good_bytes, 500));
+    CHECK_EQ(sheaf_wasm_add_line(client, good, 20, 900), SHEAF_E_SYNTAX);
+    CHECK_OK(offer(client, "{\"custom_id\":\"a\",\"prompt\":\"x\"}", 1));
+    CHECK_EQ(mail->flags, WASM_FLAG_LINE | WASM_FLAG_SKIPPED | WASM_FLAG_OK);
+    CHECK(mail->number == 500.0 && mail->index == 0.0);
+    CHECK_OK(offer(client, "{\"custom_id\":\"b\",\"prompt\":\"y\"}", 2));
+    CHECK_EQ(mail->flags, WASM_FLAG_LINE | (again ? 0u : WASM_FLAG_SKIPPED));
+    CHECK(mail->number == 0.0 && mail->index == 1.0);
+    CHECK_EQ(offer(client, "{\"custom_id\":\"a\",\"prompt\":\"z\"}", 3), SHEAF_E_DUPLICATE);
+    CHECK(mail->number == 1.0 && says(mail->custom_id, "a"));
+    CHECK_EQ(offer(client, "{\"custom_id\":\"a\",\"prompt\":\"z\"}", 3), SHEAF_E_OTHER_RUN);
+    CHECK_OK(offer(client, "\"new\"", 4));
+    CHECK_EQ(mail->flags, 0);
+    CHECK(mail->index == 2.0);
+    CHECK_EQ(offer(client, "{\"custom_id\":\"row-3\",\"prompt\":\"x\"}", 5),
+             again ? SHEAF_E_FULL : SHEAF_E_DUPLICATE);
+    CHECK_EQ(sheaf_wasm_is_replaced(client, good, (uint32_t)good_bytes, 500), 0);
+    CHECK_EQ(sheaf_wasm_is_replaced(client, good, (uint32_t)good_bytes, 0), 1);
+    sheaf_wasm_close(client);
+  }
+}
+
+TEST(a_row_that_cannot_be_built_ends_with_a_result_and_takes_an_index) {
+  uint32_t client = open_resuming(false);
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_OK(offer(client, "{\"prompt\":\"x\",\"url\":\"/v1/nothing\"}", 7));
+  CHECK_EQ(mail->flags, WASM_FLAG_REFUSED);
+  CHECK_OK(offer(client, "\"x\"", 8));
+  CHECK(mail->index == 1.0);
+  CHECK_EQ(offer(client, "{\"prompt\":", 9), SHEAF_E_SYNTAX);
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  uint32_t kind = sheaf_wasm_next(client);
+  while (kind != WASM_MAIL_RESULT && kind != WASM_MAIL_NONE) kind = sheaf_wasm_next(client);
+  CHECK_EQ(kind, WASM_MAIL_RESULT);
+  CHECK_EQ(mail->user, 7);
+  CHECK_EQ(mail->error_class, SHEAF_CLASS_INVALID_REQUEST);
+  sheaf_wasm_close(client);
+  CHECK_EQ(offer(client, "\"x\"", 1), SHEAF_E_MISUSE);
+  client = open_with("{\"model\":\"m\",\"base_url\":\"http://h\"}");
+  CHECK_EQ(offer(client, "\"x\"", 1), SHEAF_E_MISUSE); /* resuming is not on */
+  CHECK_EQ(sheaf_wasm_add_line(client, "{}", 2, 0), SHEAF_E_MISUSE);
+  CHECK_OK(sheaf_wasm_log_synced(client));
   sheaf_wasm_close(client);
 }
 
@@ -218,8 +337,11 @@ int main(void) {
   RUN(a_request_goes_out_and_its_answer_comes_back);
   RUN(options_that_are_wrong_say_which_and_why);
   RUN(a_line_that_is_wrong_is_refused_and_the_client_lives);
+  RUN(a_prompt_goes_in_as_it_is);
   RUN(a_function_of_the_host_s_runs_under_the_same_limits);
   RUN(a_log_is_begun_and_goes_on);
+  RUN(rows_that_have_a_line_do_not_go_in_again);
+  RUN(a_row_that_cannot_be_built_ends_with_a_result_and_takes_an_index);
   RUN(numbers_and_handles_of_any_kind_are_answered);
   RUN(no_more_clients_than_there_are_places);
   RUN(the_description_is_that_of_the_structs);

@@ -14,7 +14,8 @@ typedef struct open_vocab {
 } open_vocab;
 
 static open_vocab vocabs[TOKEN_VOCABS_MAX];
-static sheaf_buf built; /* of sheaf_tok_build and sheaf_tok_encoding */
+static sheaf_buf built; /* what no vocabulary keeps: a file, a name, an explanation */
+static sheaf_parse_error build_error;
 
 static void *reallocate(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
   (void)ctx, (void)old_bytes;
@@ -39,6 +40,11 @@ static bool is_memory(const void *data, size_t bytes) {
 #else
   return true;
 #endif
+}
+
+static void begin_built(void) {
+  sheaf_buf_deinit(&built);
+  sheaf_buf_init(&built, &allocator, MADE_MAX);
 }
 
 static int32_t length_of(size_t count) {
@@ -86,6 +92,14 @@ void sheaf_tok_close(uint32_t number) {
 uint32_t sheaf_tok_size(uint32_t number) {
   const open_vocab *entry = find(number);
   return entry ? sheaf_vocab_size(entry->vocab) : 0;
+}
+
+int32_t sheaf_tok_name(uint32_t number) {
+  const open_vocab *entry = find(number);
+  if (!entry) return SHEAF_E_MISUSE;
+  begin_built();
+  int32_t status = sheaf_buf_append_text(&built, sheaf_vocab_name(entry->vocab));
+  return status == SHEAF_OK ? length_of(built.bytes) : status;
 }
 
 /* ---- Text ---- */
@@ -152,9 +166,9 @@ int32_t sheaf_tok_build(const char *source, uint32_t bytes, const char *name, ui
   sheaf_vocab_spec spec = SHEAF_VOCAB_SPEC_INIT;
   spec.name = (sheaf_slice){name, name_bytes};
   spec.pattern = (sheaf_slice){pattern, pattern_bytes};
-  sheaf_buf_deinit(&built);
-  sheaf_buf_init(&built, &allocator, MADE_MAX);
-  int32_t status = sheaf_vocab_build((sheaf_slice){source, bytes}, &spec, &built, NULL);
+  begin_built();
+  memset(&build_error, 0, sizeof build_error);
+  int32_t status = sheaf_vocab_build((sheaf_slice){source, bytes}, &spec, &built, &build_error);
   return status == SHEAF_OK ? length_of(built.bytes) : status;
 }
 
@@ -167,9 +181,22 @@ int32_t sheaf_tok_encoding(const char *model, uint32_t bytes) {
   if (!is_memory(model, bytes)) return SHEAF_E_MISUSE;
   bool is_estimate = false;
   const char *name = sheaf_encoding_of_model((sheaf_slice){model, bytes}, &is_estimate);
-  sheaf_buf_deinit(&built);
-  sheaf_buf_init(&built, &allocator, MADE_MAX);
+  begin_built();
   int32_t status = sheaf_buf_append_text(&built, name);
   if (status != SHEAF_OK) return status;
   return is_estimate ? -(int32_t)built.bytes - 1000 : (int32_t)built.bytes;
+}
+
+int32_t sheaf_tok_explain(int32_t code) {
+  const char *sentence = build_error.status == code ? build_error.message : NULL;
+  begin_built();
+  int32_t status = sheaf_buf_append_text(&built, sheaf_status_name(code));
+  if (status == SHEAF_OK) status = sheaf_buf_append_text(&built, "\n");
+  if (status == SHEAF_OK)
+    status = sheaf_buf_append_text(&built, sentence ? sentence : sheaf_status_text(code));
+  if (status == SHEAF_OK && sentence) {
+    status = sheaf_buf_append_text(&built, ", at byte ");
+    if (status == SHEAF_OK) status = sheaf_buf_append_u64(&built, build_error.offset);
+  }
+  return status == SHEAF_OK ? length_of(built.bytes) : status;
 }

@@ -20,6 +20,8 @@ TOKEN_EXPORT(sheaf_tok_alloc) void *sheaf_tok_alloc(uint32_t bytes);
 TOKEN_EXPORT(sheaf_tok_free) void sheaf_tok_free(void *data);
 /* Opens the bytes of a vocabulary file, which may go afterwards. Answers its number, or a code. */
 TOKEN_EXPORT(sheaf_tok_open) int32_t sheaf_tok_open(const void *file, uint32_t bytes);
+/* Leaves the name it was built with at sheaf_tok_data(0) and answers its length. */
+TOKEN_EXPORT(sheaf_tok_name) int32_t sheaf_tok_name(uint32_t vocab);
 TOKEN_EXPORT(sheaf_tok_close) void sheaf_tok_close(uint32_t vocab);
 /* One more than the highest id. */
 TOKEN_EXPORT(sheaf_tok_size) uint32_t sheaf_tok_size(uint32_t vocab);
@@ -47,5 +49,8 @@ TOKEN_EXPORT(sheaf_tok_data) const void *sheaf_tok_data(uint32_t vocab);
 /* Leaves the name of a model's encoding at sheaf_tok_data(0) and answers its length, -1000 - its length where it is a guess. */
 TOKEN_EXPORT(sheaf_tok_encoding)
 int32_t sheaf_tok_encoding(const char *model, uint32_t bytes);
+/* Leaves what a code means at sheaf_tok_data(0): its name, a line feed, and a sentence, which after a
+ * sheaf_tok_build that failed says where and why. Answers the length. */
+TOKEN_EXPORT(sheaf_tok_explain) int32_t sheaf_tok_explain(int32_t status);
 
 #endif

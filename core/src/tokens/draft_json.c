@@ -332,9 +332,7 @@ static int32_t read_merges(reader *r) {
     for (uint32_t i = 0; i < 256; i++) r->byte_parts[i] = PART_BYTE | r->draft->bytes[i];
     status = sheaf__draft_merge(r->draft, join_pair, r, r->byte_parts, token_of_part, &in_order);
   }
-  if (status == SHEAF_OK && !in_order)
-    status = fail(r, SHEAF_E_UNSUPPORTED, r->parts[MERGES],
-                  "A token is made of one that a later merge makes.");
+  if (!in_order) r->draft->flags |= SHEAF__VOCAB_LATE;
   sheaf__free(allocator, r->made, made_bytes);
   sheaf__free(allocator, r->pairs, pair_bytes);
   sheaf__free(allocator, r->slots, slot_bytes);

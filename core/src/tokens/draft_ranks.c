@@ -78,6 +78,6 @@ int32_t sheaf__draft_read_ranks(sheaf__draft *draft, sheaf_slice source) {
   if (status != SHEAF_OK) return status;
   bool in_order;
   status = sheaf__draft_merge(draft, join_by_bytes, draft, draft->bytes, same, &in_order);
-  draft->flags |= SHEAF__VOCAB_WHOLE | (in_order ? 0u : SHEAF__VOCAB_PLAIN);
+  draft->flags |= SHEAF__VOCAB_WHOLE | (in_order ? 0u : SHEAF__VOCAB_LATE);
   return status;
 }

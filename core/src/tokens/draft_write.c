@@ -32,8 +32,7 @@ static void number_tokens(const sheaf__draft *draft, numbering *n) {
       n->numbers[i] = (uint8_t)draft->text.data[draft->offsets[i]];
       continue;
     }
-    bool plain = draft->flags & SHEAF__VOCAB_PLAIN;
-    uint32_t order = plain ? SHEAF__NO_TOKEN : draft->orders[i];
+    uint32_t order = draft->orders[i];
     if (order == SHEAF__NO_TOKEN)
       n->literals++;
     else

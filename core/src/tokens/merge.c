@@ -10,18 +10,43 @@
  * Whether two neighbours stand is found by taking both apart again, the later merge first, while
  * looking whether a merge across their border would have come before the one just undone.
  *
- * This needs merges in which a part always comes before the whole. The builder checks that; other
- * vocabularies are marked plain and merged by the book. */
+ * Taking apart needs merges in which a part comes before the whole; the criterion does not. So where
+ * one of the two tokens is late (see vocab.h), merging by the book what both cover tells. */
 #include "tokens/merge.h"
 
-size_t sheaf__merge_words(const sheaf_vocab *vocab, size_t bytes) {
-  return vocab->flags & SHEAF__VOCAB_PLAIN ? 5 * bytes : bytes / 64 + 1;
+/* The bytes that two tokens of a piece cover at most. */
+static size_t both_bytes_max(const sheaf_vocab *vocab, size_t bytes) {
+  size_t most = 2 * (size_t)vocab->token_bytes_max;
+  return bytes < most ? bytes : most;
 }
 
-static uint32_t join_by_bytes(const void *ctx, uint32_t left, uint32_t right, const uint8_t *p,
-                              size_t bytes) {
-  (void)left, (void)right;
-  return sheaf__token_find(ctx, p, bytes, bytes);
+/* A bit a place; and for merging by the book 5 words and a part, for which is one, a byte. */
+size_t sheaf__merge_words(const sheaf_vocab *vocab, size_t bytes) {
+  return bytes / 64 + 1 + (vocab->late ? 6 * both_bytes_max(vocab, bytes) : 0);
+}
+
+/* ---- whether two tokens stand side by side ---- */
+
+static uint32_t join_pair(const void *ctx, uint32_t left, uint32_t right, const uint8_t *p,
+                          size_t bytes) {
+  (void)p, (void)bytes;
+  return sheaf__pair_find(ctx, left, right);
+}
+
+static bool is_late(const sheaf_vocab *vocab, uint32_t token) {
+  return vocab->late && vocab->late[token];
+}
+
+/* By the book; right's text begins at p, behind left's. */
+static bool stands_late(const sheaf_vocab *vocab, uint32_t left, uint32_t right, const uint8_t *p,
+                        uint64_t *words) {
+  size_t left_bytes = sheaf__token_bytes(vocab, left);
+  size_t bytes = left_bytes + sheaf__token_bytes(vocab, right);
+  uint32_t *parts = (uint32_t *)(words + 5 * bytes);
+  p -= left_bytes;
+  for (size_t i = 0; i < bytes; i++) parts[i] = p[i];
+  size_t count = sheaf__merge_plain(join_pair, vocab, p, bytes, parts, words, NULL);
+  return count == 2 && parts[0] == left && parts[1] == right;
 }
 
 static bool stands(const sheaf_vocab *vocab, uint32_t left, uint32_t right) {
@@ -42,11 +67,16 @@ static bool stands(const sheaf_vocab *vocab, uint32_t left, uint32_t right) {
 
 /* Most pairs of neighbours come again soon, and taking them apart costs many look-ups far apart in
  * memory: so the answer is kept, with both tokens, in a memo that is overwritten freely. */
-static bool stands_memo(const sheaf_vocab *vocab, uint32_t left, uint32_t right, uint64_t *memo) {
+static bool stands_memo(const sheaf_vocab *vocab, uint32_t left, uint32_t right, const uint8_t *p,
+                        uint64_t *memo, uint64_t *words) {
   uint64_t pair = (uint64_t)left << 32 | right, valid = (uint64_t)1 << 63, yes = (uint64_t)1 << 62;
   uint64_t *entry = &memo[pair * SHEAF__HASH_FACTOR >> (64 - SHEAF__MEMO_BITS)];
-  if ((*entry & ~yes) != (pair | valid))
-    *entry = pair | valid | (stands(vocab, left, right) ? yes : 0);
+  if ((*entry & ~yes) != (pair | valid)) {
+    bool answer = is_late(vocab, left) || is_late(vocab, right)
+                      ? stands_late(vocab, left, right, p, words)
+                      : stands(vocab, left, right);
+    *entry = pair | valid | (answer ? yes : 0);
+  }
   return *entry & yes;
 }
 
@@ -74,10 +104,7 @@ static size_t single_bytes(const uint8_t *p, size_t bytes, uint32_t *tokens) {
 
 size_t sheaf__merge(const sheaf_vocab *vocab, const uint8_t *p, size_t bytes, size_t readable,
                     uint32_t *tokens, uint64_t *words, uint64_t *memo) {
-  if (vocab->flags & SHEAF__VOCAB_PLAIN) {
-    single_bytes(p, bytes, tokens);
-    return sheaf__merge_plain(join_by_bytes, vocab, p, bytes, tokens, words, NULL);
-  }
+  uint64_t *more_words = words + bytes / 64 + 1;
   memset(words, 0, (bytes / 64 + 1) * sizeof *words);
   size_t at = 0, count = 0;
   while (at < bytes) {
@@ -85,7 +112,7 @@ size_t sheaf__merge(const sheaf_vocab *vocab, const uint8_t *p, size_t bytes, si
     for (;;) {
       size_t length = sheaf__token_bytes(vocab, token);
       if (!is_dead(words, at + length) &&
-          (count == 0 || stands_memo(vocab, tokens[count - 1], token, memo))) {
+          (count == 0 || stands_memo(vocab, tokens[count - 1], token, p + at, memo, more_words))) {
         tokens[count++] = token;
         at += length;
         break;

@@ -2,7 +2,9 @@
  *
  * Tokens have numbers of their own inside: 0..255 are the single bytes, then come the tokens that
  * merges make, in the order in which merges are preferred, then those that no merge makes. So a
- * smaller number is always an earlier merge, and a single byte needs no table.
+ * smaller number is always an earlier merge, and a single byte needs no table. As a rule the parts of
+ * a token have smaller numbers than itself; where not, it is called late, and so is every token made
+ * of a late one.
  *
  * The file (all little-endian):
  *
@@ -33,10 +35,10 @@
 #define SHEAF__VOCAB_HEAD_BYTES 64u
 
 enum {
-  SHEAF__VOCAB_PLAIN = 1, /* ranks no training gives: merges are looked up by bytes, one by one */
   SHEAF__VOCAB_WHOLE = 2, /* a piece that is a token is that token, merges or not */
   SHEAF__VOCAB_NFC = 4,   /* text is brought to Unicode normalization form C first */
-  SHEAF__VOCAB_FLAGS = 7
+  SHEAF__VOCAB_LATE = 8,  /* there are late tokens */
+  SHEAF__VOCAB_FLAGS = 14
 };
 
 #define SHEAF__NO_TOKEN 0xFFFFFFFFu
@@ -108,6 +110,7 @@ struct sheaf_vocab {
   sheaf__halves *halves; /* by number, below merge_end */
   uint32_t *pairs;       /* number | tag << 24 */
   uint32_t pair_count;
+  uint8_t *late; /* by number, below merge_end: whether it is late; NULL: none is */
 
   uint8_t *hint2;  /* by the first two bytes: 1: one of 2 bytes, 2: of 3, 4: a longer one */
   uint8_t *hint4;  /* by a hash of the first four: 1 << n: one of 4 + n bytes, 16: a longer one */

@@ -12,17 +12,12 @@ enum { AHEAD = 32 };
 
 /* ---- what the file says ---- */
 
-static uint32_t plane_at(const uint8_t *planes, size_t count, size_t i) {
-  return (uint32_t)planes[i] | (uint32_t)planes[count + i] << 8 |
-         (uint32_t)planes[2 * count + i] << 16;
-}
-
 int32_t sheaf__fill_merges(sheaf_vocab *vocab, const sheaf__planes *planes, uint32_t begin,
                            uint32_t end) {
   uint32_t *offsets = vocab->offsets;
   for (uint32_t token = begin; token < end; token++) {
-    uint32_t left = plane_at(planes->left, planes->count, token - 256);
-    uint32_t right = plane_at(planes->right, planes->count, token - 256);
+    uint32_t left = sheaf__plane_at(planes->left, planes->count, token - 256);
+    uint32_t right = sheaf__plane_at(planes->right, planes->count, token - 256);
     if (left >= token || right >= token) return SHEAF_E_CORRUPT;
     vocab->halves[token] = (sheaf__halves){left, right};
     uint32_t bytes = sheaf__token_bytes(vocab, left) + sheaf__token_bytes(vocab, right);

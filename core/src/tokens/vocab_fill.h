@@ -14,6 +14,11 @@ typedef struct sheaf__planes {
   uint32_t count;
 } sheaf__planes;
 
+static inline uint32_t sheaf__plane_at(const uint8_t *planes, size_t count, size_t i) {
+  return (uint32_t)planes[i] | (uint32_t)planes[count + i] << 8 |
+         (uint32_t)planes[2 * count + i] << 16;
+}
+
 /* Halves, offsets, and the longest token. SHEAF_E_CORRUPT. */
 int32_t sheaf__fill_merges(sheaf_vocab *vocab, const sheaf__planes *planes, uint32_t begin,
                            uint32_t end);
@@ -22,6 +27,12 @@ int32_t sheaf__fill_merges(sheaf_vocab *vocab, const sheaf__planes *planes, uint
 void sheaf__fill_text(sheaf_vocab *vocab, uint32_t begin, uint32_t end);
 void sheaf__fill_pairs(sheaf_vocab *vocab, uint32_t begin, uint32_t end);
 void sheaf__fill_hints(sheaf_vocab *vocab, uint32_t begin, uint32_t end);
+/* Where there are late tokens (late.c): the same, of all merges; late, too. order has room for as
+ * many numbers as there are merges: an order in which parts come before their wholes. SHEAF_E_CORRUPT,
+ * SHEAF_E_NOMEM. */
+int32_t sheaf__fill_late_merges(sheaf_vocab *vocab, const sheaf__planes *planes, uint32_t *order);
+void sheaf__fill_late_text(sheaf_vocab *vocab, const uint32_t *order);
+
 /* For all: the slots that find them by their bytes. */
 void sheaf__fill_slots(sheaf_vocab *vocab, uint32_t begin, uint32_t end);
 

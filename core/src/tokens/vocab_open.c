@@ -17,6 +17,7 @@ enum { PORTION = 512 /* tokens */, CHECKED_PORTION = 4096 /* bytes */ };
 typedef struct sections {
   uint32_t merges, literals, specials, id_runs, name_bytes;
   const uint8_t *byte_ids, *runs, *left, *right, *tail, *end;
+  uint32_t *order; /* where there are late tokens: see sheaf__fill_late_merges; else NULL */
 } sections;
 
 static uint32_t load4(const uint8_t *p) {
@@ -79,11 +80,15 @@ static uint32_t portion_end(uint32_t begin, uint32_t end) {
 }
 
 /* Halves and offsets of the tokens that merges make. */
-static int32_t read_merges(sheaf_vocab *vocab, const sections *s) {
+static int32_t read_merges(sheaf_vocab *vocab, sections *s) {
   const sheaf__planes planes = {s->left, s->right, s->merges};
   for (uint32_t i = 0; i <= 256; i++) vocab->offsets[i] = i;
   for (uint32_t i = 0; i < 256; i++) vocab->halves[i] = (sheaf__halves){i, i};
   vocab->token_bytes_max = 1;
+  if (vocab->flags & SHEAF__VOCAB_LATE) {
+    s->order = sheaf__alloc(&vocab->allocator, sizeof *s->order * (size_t)vocab->merge_end);
+    return s->order ? sheaf__fill_late_merges(vocab, &planes, s->order) : SHEAF_E_NOMEM;
+  }
   int32_t status = SHEAF_OK;
   for (uint32_t at = 256, end; at < vocab->merge_end && status == SHEAF_OK; at = end) {
     end = portion_end(at, vocab->merge_end);
@@ -236,14 +241,17 @@ static void in_portions(void (*fill)(sheaf_vocab *vocab, uint32_t begin, uint32_
 
 static void fill_tables(sheaf_vocab *vocab, const sections *s) {
   for (uint32_t i = 0; i < 256; i++) vocab->text[i] = (uint8_t)i;
-  in_portions(sheaf__fill_text, vocab, vocab->merge_end);
+  if (s->order)
+    sheaf__fill_late_text(vocab, s->order);
+  else
+    in_portions(sheaf__fill_text, vocab, vocab->merge_end);
   copy_literals(vocab, s->tail);
   in_portions(sheaf__fill_slots, vocab, vocab->token_end);
   in_portions(sheaf__fill_pairs, vocab, vocab->merge_end);
   in_portions(sheaf__fill_hints, vocab, vocab->merge_end);
 }
 
-static int32_t read_all(sheaf_vocab *vocab, const sections *s) {
+static int32_t read_all(sheaf_vocab *vocab, sections *s) {
   vocab->offsets = sheaf__vocab_table(vocab, 4 * ((uint64_t)vocab->token_end + 1));
   vocab->halves = sheaf__vocab_table(vocab, sizeof *vocab->halves * (uint64_t)vocab->merge_end);
   if (!vocab->offsets || !vocab->halves) return SHEAF_E_NOMEM;
@@ -271,7 +279,10 @@ int32_t sheaf_vocab_open(const void *bytes, size_t size, const sheaf_allocator *
   made->memory_bytes = sizeof *made;
   sections s;
   int32_t status = read_head(made, bytes, size, &s);
-  if (status == SHEAF_OK) status = read_all(made, &s);
+  if (status == SHEAF_OK) {
+    status = read_all(made, &s);
+    sheaf__free(&made->allocator, s.order, sizeof *s.order * (size_t)made->merge_end);
+  }
   if (status != SHEAF_OK) {
     sheaf_vocab_close(made);
     return status;
@@ -294,6 +305,7 @@ void sheaf_vocab_close(sheaf_vocab *vocab) {
   }
   sheaf__free(&allocator, vocab->offsets, 4 * ((size_t)vocab->token_end + 1));
   sheaf__free(&allocator, vocab->halves, sizeof *vocab->halves * (size_t)vocab->merge_end);
+  sheaf__free(&allocator, vocab->late, vocab->merge_end);
   sheaf__free(&allocator, vocab->ids, 4 * (size_t)vocab->token_end);
   sheaf__free(&allocator, vocab->numbers, 4 * (size_t)vocab->id_end);
   sheaf__specials_free(vocab);

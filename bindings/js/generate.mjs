@@ -1,0 +1,95 @@
+// generate.mjs: what is made from the module's own description, so that nothing of it is typed by hand:
+//
+//   src/generated.ts   the options with their ranges, classes of errors, the mailbox
+//   README.md          the table of options, between its markers
+//
+//   node generate.mjs MODULE.wasm     writes both
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const typesPath = new URL('src/generated.ts', import.meta.url);
+const readmePath = new URL('README.md', import.meta.url);
+
+function abiOf(path) {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(path)), {});
+  exports._initialize();
+  const at = exports.sheaf_wasm_abi();
+  const bytes = new DataView(exports.memory.buffer).getUint32(at - 4, true);
+  return JSON.parse(new TextDecoder().decode(new Uint8Array(exports.memory.buffer, at, bytes)));
+}
+
+const camel = (name) => name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+const sentence = (help) => help[0].toUpperCase() + help.slice(1);
+
+const typeOf = ({ name, choices }) => {
+  if (choices === 'no|yes') return 'boolean';
+  if (choices) return choices.split('|').map((choice) => `'${choice}'`).join(' | ');
+  return name === 'concurrency' ? "number | 'auto'" : 'number';
+};
+
+const initialOf = ({ name, choices, initial }) => {
+  if (choices === 'no|yes') return String(initial === 1);
+  if (choices) return `'${choices.split('|')[initial]}'`;
+  return initial === undefined || name === 'budget_usd' ? 'none' : String(initial);
+};
+
+const rangeOf = ({ name, choices, min, max }) => (choices || name === 'budget_usd' ? '' : `${min} to ${max}`);
+
+function optionDeclared(row) {
+  const range = rangeOf(row), initial = initialOf(row);
+  const facts = [range, `default ${initial}`].filter(Boolean).join(', ');
+  return `  /** ${sentence(row.help)}. ${sentence(facts)}. */\n  ${camel(row.name)}?: ${typeOf(row)};`;
+}
+
+const union = (names) => names.map((name) => `  | '${name}'`).join('\n');
+
+const types = (abi) => `// generated.ts: made by generate.mjs from the module's own description (version ${abi.version}).
+
+/** The core's options, under the names of the command's flags. */
+export interface CoreOptions {
+${abi.options.map(optionDeclared).join('\n')}
+}
+
+/** A provider that the core speaks to. */
+export type Provider =
+${union(abi.providers.map(({ name }) => name))};
+
+/** Why a request failed. */
+export type ErrorClass =
+${union(abi.classes.slice(1))};
+
+/** The members of the mailbox (wasm_int.h). */
+export type MailField =
+${union(Object.keys(abi.mail.fields))};
+`;
+
+const cell = (text) => text.replaceAll('|', '\\|');
+
+const table = (abi) => [
+  '| option | what | values | default |',
+  '|---|---|---|---|',
+  ...abi.options.map((row) => {
+    const values = row.choices ? `\`${cell(typeOf(row))}\`` : row.name === 'concurrency' ? `${rangeOf(row)}, \`'auto'\`` : rangeOf(row);
+    return `| \`${camel(row.name)}\` | ${cell(row.help)} | ${values} | ${initialOf(row)} |`;
+  }),
+].join('\n');
+
+function withTable(readme, abi) {
+  const parts = readme.split(/(<!-- options -->\n)[^]*?(<!-- end of options -->)/);
+  if (parts.length !== 4) throw new Error('README.md lacks the markers of its table of options');
+  return `${parts[0]}${parts[1]}\n${table(abi)}\n\n${parts[2]}${parts[3]}`;
+}
+
+/** [path, what it should hold] of everything that is made. */
+export function generated(modulePath) {
+  const abi = abiOf(modulePath);
+  return [[typesPath, types(abi)], [readmePath, withTable(readFileSync(readmePath, 'utf8'), abi)]];
+}
+
+/** The paths of those that are not what the module says. */
+export function stale(modulePath) {
+  return generated(modulePath).filter(([path, text]) => readFileSync(path, 'utf8') !== text).map(([path]) => fileURLToPath(path));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const [path, text] of generated(process.argv[2])) writeFileSync(path, text);

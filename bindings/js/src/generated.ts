@@ -1,0 +1,138 @@
+// generated.ts: made by generate.mjs from the module's own description (version 1).
+
+/** The core's options, under the names of the command's flags. */
+export interface CoreOptions {
+  /** Requests in flight; 0 or auto: adaptive. 0 to 20000, default 0. */
+  concurrency?: number | 'auto';
+  /** Ceiling of adaptive concurrency. 1 to 20000, default 256. */
+  maxConcurrency?: number;
+  /** Requests a minute; 0: not known. 0 to 150000000, default 0. */
+  rpm?: number;
+  /** Tokens a minute, input and output; 0: not known. 0 to 150000000, default 0. */
+  tpm?: number;
+  /** Input tokens a minute; 0: not known. 0 to 150000000, default 0. */
+  inputTpm?: number;
+  /** Output tokens a minute; 0: not known. 0 to 150000000, default 0. */
+  outputTpm?: number;
+  /** How much of a stated rate is used, percent. 1 to 100, default 98. */
+  rateSafetyPct?: number;
+  /** How long a rate may be saved up, ms. 1 to 60000, default 1000. */
+  burstMs?: number;
+  /** Least time between two starts, ms. 0 to 600000, default 0. */
+  startIntervalMs?: number;
+  /** Extra tries after failures; refusals by a rate limit do not count. 0 to 100, default 5. */
+  maxRetries?: number;
+  /** Tries refused by a rate limit before a request fails. 0 to 250, default 100. */
+  maxThrottles?: number;
+  /** First backoff, ms; doubles, with full jitter. 1 to 60000, default 500. */
+  retryBaseMs?: number;
+  /** Longest backoff, ms; a server's own wait is obeyed whole. 1 to 3600000, default 60000. */
+  retryMaxMs?: number;
+  /** One exchange, ms; 0: no limit. 0 to 86400000, default 600000. */
+  attemptTimeoutMs?: number;
+  /** One request over all its tries and waits, ms; 0: none. 0 to 604800000, default 0. */
+  deadlineMs?: number;
+  /** The whole run, ms; 0: none. 0 to 2592000000, default 0. */
+  runDeadlineMs?: number;
+  /** Send again what may have been billed already. Default 'within_budget'. */
+  resendUnknown?: 'never' | 'within_budget' | 'always';
+  /** What requests do while a circuit breaker is open. Default 'wait'. */
+  onBreaker?: 'wait' | 'fail';
+  /** Spend cap in US dollars; needs known prices. Default none. */
+  budgetUsd?: number;
+  /** Requests that may wait inside. 1 to 1000000, default 1000. */
+  queueCapacity?: number;
+  /** Largest reply after decompression, bytes. 1024 to 4294967296, default 67108864. */
+  replyBytesMax?: number;
+  /** Reply memory a slot keeps between exchanges, bytes. 0 to 1073741824, default 16384. */
+  replyKeepBytes?: number;
+  /** Output cap for requests that give none; 0: not sent. 0 to 10000000, default 0. */
+  maxTokens?: number;
+  /** Ask for streamed replies. Default false. */
+  stream?: boolean;
+  /** Most tokens of a request, input and max_tokens; 0: not checked. 0 to 1000000000, default 0. */
+  contextTokens?: number;
+}
+
+/** A provider that the core speaks to. */
+export type Provider =
+  | 'openai'
+  | 'anthropic'
+  | 'gemini'
+  | 'ollama';
+
+/** Why a request failed. */
+export type ErrorClass =
+  | 'rate_limit'
+  | 'overloaded'
+  | 'timeout'
+  | 'network'
+  | 'server'
+  | 'auth'
+  | 'quota'
+  | 'invalid_request'
+  | 'not_found'
+  | 'context_length'
+  | 'content_filter'
+  | 'invalid_response'
+  | 'unknown_outcome'
+  | 'cancelled'
+  | 'deadline'
+  | 'budget'
+  | 'breaker_open'
+  | 'queue_full'
+  | 'expired'
+  | 'missing'
+  | 'mismatched'
+  | 'store'
+  | 'unknown'
+  | 'internal';
+
+/** The members of the mailbox (wasm_int.h). */
+export type MailField =
+  | 'kind'
+  | 'status'
+  | 'message'
+  | 'field'
+  | 'exchange'
+  | 'index'
+  | 'same_key'
+  | 'timeout_ms'
+  | 'ticket'
+  | 'number'
+  | 'user'
+  | 'endpoint'
+  | 'flags'
+  | 'notice'
+  | 'method'
+  | 'url'
+  | 'headers'
+  | 'bytes'
+  | 'custom_id'
+  | 'text'
+  | 'model'
+  | 'finish_reason'
+  | 'request_id'
+  | 'provider'
+  | 'endpoint_name'
+  | 'metadata'
+  | 'error_code'
+  | 'error_message'
+  | 'fingerprint'
+  | 'tool_calls'
+  | 'error_class'
+  | 'http_status'
+  | 'billing'
+  | 'lane'
+  | 'attempts'
+  | 'throttles'
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'cached_tokens'
+  | 'cache_write_tokens'
+  | 'reasoning_tokens'
+  | 'cost_usd'
+  | 'queue_ms'
+  | 'ttft_ms'
+  | 'latency_ms'
+  | 'total_ms';

@@ -1,0 +1,10 @@
+// public.ts: what every entry exports alike.
+
+export type { Client } from './client.js';
+export { SheafBatchError, SheafError } from './errors.js';
+export type { Attempt, Pool, PoolOptions, Verdict } from './pool.js';
+export { joinState, splitState } from './state.js';
+export type { StateParts } from './state.js';
+export { fetchTransport } from './transport.js';
+export type { Exchange, Failure, Reply, Transport } from './transport.js';
+export type * from './types.js';

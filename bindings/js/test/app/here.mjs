@@ -1,0 +1,7 @@
+// here.mjs: the suite in the runtime that runs this: Node, Deno, Bun. Its world comes as JSON in SHEAF_WORLD.
+import * as sheaf from 'sheaf';
+
+import { run } from './conformance.mjs';
+
+const { only, ...world } = JSON.parse(process.env.SHEAF_WORLD);
+console.log(JSON.stringify(await run(sheaf, world, only)));

@@ -1,0 +1,58 @@
+// types.ts: the types as users meet them. It is compiled, never run; each @ts-expect-error is an error that must be there.
+import {
+  type BatchResults, type Client, createClient, pool, type Result, SheafBatchError, SheafError, type Transport, useModule,
+} from 'sheaf';
+import * as inline from 'sheaf/inline';
+import { readState, runFile } from 'sheaf/node';
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Same<A, B>): void => {};
+
+const client: Client = await createClient({ provider: 'openai', model: 'm', concurrency: 'auto', maxRetries: 3, resendUnknown: 'never' });
+const results: BatchResults = await client.batch(['a', { prompt: 'b', maxTokens: 5 }, { messages: [{ role: 'user', content: 'c' }] }]);
+const first: Result | undefined = results[0];
+same<typeof results.failures, Result[]>(true);
+same<typeof results.stats.cost, number>(true);
+if (first?.error?.class === 'rate_limit') console.log(first.error.status + 1);
+for await (const result of client.stream((async function* () { yield 'x'; })(), { highWater: 5, signal: AbortSignal.timeout(5) }))
+  same<typeof result, Result>(true);
+await client.submit('x', { onToken: ({ text, index }) => console.log(text.length + index) });
+same<ReturnType<typeof client.metrics>, string>(true);
+const text: string = client.metrics('openmetrics');
+await using other = await inline.createClient();
+same<typeof other, Client>(true);
+
+const double = pool(async (n: number, word?: string) => `${word}${n * 2}`, { concurrency: 16, rpm: 500, retries: 4 });
+same<ReturnType<typeof double>, Promise<string>>(true);
+await double(1, 'a');
+pool(function () {
+  const { attempt, signal } = this;
+  same<typeof attempt, number>(true);
+  return signal.aborted;
+});
+await runFile(client, 'in.jsonl', new URL('file:///out.jsonl'));
+same<ReturnType<typeof readState>, Promise<Uint8Array>>(true);
+useModule(new URL('https://example.org/sheaf.wasm'));
+useModule(new Uint8Array(8));
+
+const transport: Transport = { start: (exchange, reply) => reply.fail('broken', exchange.url) };
+await createClient({ transport, endpoints: [{ provider: 'anthropic', apiKey: 'k', weight: 2 }] });
+try {
+  await client.batch([]);
+} catch (error) {
+  if (error instanceof SheafBatchError) same<typeof error.results, BatchResults>(true);
+  if (error instanceof SheafError) console.log(error.code.length, error.field?.length, text);
+}
+
+// @ts-expect-error There is no such option.
+await createClient({ maxRetry: 3 });
+// @ts-expect-error Not one of the choices.
+await createClient({ resendUnknown: 'sometimes' });
+// @ts-expect-error A number.
+await createClient({ rpm: '500' });
+// @ts-expect-error No such class.
+if (first?.error?.class === 'no_such_class') console.log();
+// @ts-expect-error The function takes a number.
+await double('1');
+// @ts-expect-error Not an order.
+await client.batch([], { order: 'random' });
