@@ -33,6 +33,14 @@ typedef struct sheaf_engine sheaf_engine;
 
 enum { SHEAF_RESEND_NEVER = 0, SHEAF_RESEND_WITHIN_BUDGET = 1, SHEAF_RESEND_ALWAYS = 2 };
 enum { SHEAF_ON_BREAKER_WAIT = 0, SHEAF_ON_BREAKER_FAIL = 1 };
+/* When requests that may share a call leave: after window_ms; as soon as the gate is idle; or when
+ * waiting costs more than another member would save. */
+enum { SHEAF_WINDOW_FIXED = 0, SHEAF_WINDOW_EAGER = 1, SHEAF_WINDOW_AUTO = 2 };
+/* What may share a call: nothing; what the protocol itself takes in lists (embeddings, legacy
+ * completions); and prompts of one trust_key, too. */
+enum { SHEAF_MERGE_OFF = 0, SHEAF_MERGE_LOSSLESS = 1, SHEAF_MERGE_PROMPTS = 2 };
+enum { SHEAF_DEDUP_OFF = 0, SHEAF_DEDUP_AUTO = 1, SHEAF_DEDUP_ALL = 2 };
+#define SHEAF_SECRET_BYTES 32
 
 /* Compresses whole 64-byte blocks of SHA-256; a host may hand in one that uses the processor's
  * instructions. */
@@ -118,6 +126,37 @@ typedef struct sheaf_engine_options {
   const struct sheaf_price_table *prices; /* NULL: the built-in one; outlives the engine */
   sheaf_sha256_blocks_fn sha256_blocks;   /* NULL: the portable one */
   const sheaf_token_counter *tokens;      /* NULL: estimated; the struct is copied */
+
+  /* ---- The queue ---- */
+  uint64_t merge;       /* SHEAF_MERGE_*; OFF turns gathering off */
+  uint64_t window;      /* SHEAF_WINDOW_* */
+  uint64_t window_ms;   /* fixed: how long the oldest member waits for company */
+  uint64_t max_batch;   /* members of one call of merged prompts */
+  uint64_t max_inputs;  /* inputs of one lossless call; the provider's own ceiling wins */
+  uint64_t min_batch;   /* fixed: a group of so many may leave early while the gate is idle */
+  uint64_t max_wait_ms; /* nobody waits longer for company */
+  /* nano-USD that one second of waiting is worth for a normal request, and that one call fewer
+   * saves: what window auto weighs */
+  uint64_t delay_cost_nano;
+  uint64_t call_cost_nano;
+  uint64_t canary_pct; /* of members of merged prompts, also asked alone and compared */
+  uint64_t
+      merge_failure_pct; /* of the last merged calls discarded: merging of prompts stops above */
+  uint64_t
+      queue_bytes_max; /* text of all requests inside; beyond it they are refused as at capacity */
+  uint64_t dedup;      /* SHEAF_DEDUP_* */
+  uint64_t cache_entries; /* answers kept for later twins; 0: no cache */
+  uint64_t cache_bytes_max;
+  uint64_t cache_ttl_ms;
+  uint64_t class_wait_urgent_ms; /* the head of a class goes next when it has waited so long */
+  uint64_t class_wait_high_ms;
+  uint64_t class_wait_normal_ms;
+  uint64_t class_wait_low_ms;
+  uint64_t class_wait_deferrable_ms;
+  uint64_t group_events; /* 1: SHEAF_EVENT_GROUP at every change of a group's state */
+  /* SHEAF_SECRET_BYTES random bytes that merged calls' ids are made from, copied; NULL: prompts are
+   * never merged. */
+  const uint8_t *secret;
 } sheaf_engine_options;
 
 /* Every default of the table below; no endpoints yet. Since 0.1. */
@@ -164,6 +203,17 @@ SHEAF_API int32_t sheaf_engine_submit(sheaf_engine *engine, const sheaf_request 
                                       uint64_t *index, sheaf_parse_error *error);
 /* No more will be submitted: with nothing left inside, the engine is idle. */
 SHEAF_API int32_t sheaf_engine_end_input(sheaf_engine *engine);
+
+/* Starts nothing while paused; requests are taken, what is in flight ends. Deadlines go on. Since
+ * 0.1. */
+SHEAF_API int32_t sheaf_engine_pause(sheaf_engine *engine);
+SHEAF_API int32_t sheaf_engine_resume(sheaf_engine *engine);
+SHEAF_API bool sheaf_engine_is_paused(const sheaf_engine *engine);
+/* Sets one option of a running engine by name, as sheaf_option_set. What waits meets the new value,
+ * what is in flight does not. SHEAF_E_UNSUPPORTED: this one is fixed at creation (the message says
+ * so). Since 0.1. */
+SHEAF_API int32_t sheaf_engine_set(sheaf_engine *engine, sheaf_slice name, sheaf_slice value,
+                                   char *message, size_t message_bytes);
 
 /* Ends one request, found by its index, as cancelled. SHEAF_E_NOT_FOUND when it is over already. */
 SHEAF_API int32_t sheaf_engine_cancel(sheaf_engine *engine, uint64_t index);
@@ -306,8 +356,29 @@ enum {
   SHEAF_EVENT_RESULT = 1,
   SHEAF_EVENT_DELTA = 2,   /* streamed text */
   SHEAF_EVENT_DISCARD = 3, /* what was streamed of this row is void, a retry follows */
-  SHEAF_EVENT_NOTICE = 4
+  SHEAF_EVENT_NOTICE = 4,
+  SHEAF_EVENT_GROUP = 5 /* a group changed its state; option group_events. Since 0.1 */
 };
+
+/* What becomes of a group. ACCUMULATING: its first member waits for company; READY: it leaves when
+ * the gate has room; SENDING: the transport was told; AWAITING: its call is out; PROCESSING: the reply
+ * is whole; COMPLETED: every member has its part; FAILED: the reply was refused, discarded or never
+ * came, and its members go on by themselves or fail. */
+#define SHEAF_GROUP_STATE_MAP(X)      \
+  X(ACCUMULATING, 1, "accumulating")  \
+  X(READY, 2, "ready")                \
+  X(SENDING, 3, "sending")            \
+  X(AWAITING, 4, "awaiting_response") \
+  X(PROCESSING, 5, "processing")      \
+  X(COMPLETED, 6, "completed")        \
+  X(FAILED, 7, "failed")
+enum {
+#define SHEAF_GROUP_STATE_ENUM(name, number, text) SHEAF_GROUP_##name = (number),
+  SHEAF_GROUP_STATE_MAP(SHEAF_GROUP_STATE_ENUM)
+#undef SHEAF_GROUP_STATE_ENUM
+};
+/* "accumulating"; static. */
+SHEAF_API const char *sheaf_group_state_name(uint32_t state);
 
 /* Notices: things a person wants to be told once. */
 enum {
@@ -318,7 +389,9 @@ enum {
   SHEAF_NOTICE_BUDGET = 5,         /* the spend cap was reached */
   SHEAF_NOTICE_RESENT_UNKNOWN = 6, /* number: index of the row */
   SHEAF_NOTICE_STORE_FAILED = 7,
-  SHEAF_NOTICE_RUN_DEADLINE = 8
+  SHEAF_NOTICE_RUN_DEADLINE = 8,
+  SHEAF_NOTICE_MERGE_OFF = 9 /* too many merged prompts were discarded: they go alone from now on;
+                                number: percent. Since 0.1 */
 };
 
 typedef struct sheaf_event {
@@ -331,6 +404,13 @@ typedef struct sheaf_event {
   sheaf_slice text;           /* DELTA: plain UTF-8; NOTICE: a sentence */
   uint64_t number;
   uint32_t endpoint;
+  /* Since 0.1. */
+  uint32_t group_state;   /* GROUP: SHEAF_GROUP_* */
+  uint64_t group;         /* GROUP: never reused */
+  uint64_t group_members; /* GROUP: how many it has now */
+  uint64_t at_ns;         /* GROUP: when, on the clock of step */
+  sheaf_slice
+      raw; /* DELTA of a request with SHEAF_REQUEST_RAW: bytes of the stream, whole events */
 } sheaf_event;
 
 /* Takes the next event, oldest first. Its slices live until the next call on this engine.
@@ -396,8 +476,7 @@ typedef struct sheaf_host {
               sheaf_slice message); /* optional; levels 1 error .. 4 debug; no secrets */
 } sheaf_host;
 
-/* What a user puts into the way of a row. A slot answers at once; further slots are appended with the
- * steps they belong to. */
+/* What a user puts into the way of a row. A slot answers at once and may not call the engine. */
 typedef struct sheaf_hooks {
   uint32_t struct_bytes;
   uint32_t reserved;
@@ -405,6 +484,14 @@ typedef struct sheaf_hooks {
   /* Optional. Looks at a decoded success. SHEAF_OK: good. SHEAF_E_FIELD: invalid_response, retried
    * as such (two at most). */
   int32_t (*validate)(void *ctx, const sheaf_result *result);
+  /* Optional. Sees a request before anything else does, with the defaults not yet filled in, and may
+   * change it; slices that it sets live until it is asked again. SHEAF_OK: it goes on. SHEAF_E_END: it
+   * is answered, *answer is the text (UTF-8, copied): result.local. Anything else: refused as
+   * invalid_request. Since 0.1. */
+  int32_t (*preprocess)(void *ctx, sheaf_request *request, sheaf_slice *answer);
+  /* Optional. A request failed for good, for any reason but cancelled. SHEAF_OK: *answer (copied) is
+   * its text, the row succeeds: result.local. Anything else: the failure stands. Since 0.1. */
+  int32_t (*fallback)(void *ctx, const sheaf_result *failed, sheaf_slice *answer);
 } sheaf_hooks;
 
 typedef struct sheaf_doors {

@@ -127,6 +127,55 @@ typedef struct sheaf_stream {
  */
 SHEAF_API sheaf_slice sheaf_stream_note(sheaf_stream *stream, sheaf_slice bytes);
 
+/* ---- Merging ---- */
+
+/* How requests share a call. INPUTS: the protocol takes a list and answers in its order. PROMPTS: one
+ * chat that holds several, asked for as structured output. */
+enum { SHEAF_SHARE_NONE = 0, SHEAF_SHARE_INPUTS = 1, SHEAF_SHARE_PROMPTS = 2 };
+
+/* What a final body allows besides being sent alone. */
+typedef struct sheaf_traits {
+  uint32_t struct_bytes;
+  uint32_t share;      /* SHEAF_SHARE_* */
+  uint32_t inputs;     /* INPUTS: how many the body holds; else 1 */
+  uint32_t inputs_max; /* INPUTS: of one call, by the provider; 0: none known */
+  uint64_t tokens_max; /* INPUTS: of all inputs of one call; 0: none known */
+  uint64_t key;    /* hash of all that must be equal to share a call: every byte but `own` and the
+                          output cap */
+  sheaf_slice own; /* in the body. INPUTS: the value of the list's member, a string or an array.
+                          PROMPTS: the user's text, as the inside of a JSON string */
+  int64_t output_cap; /* PROMPTS: the cap on output tokens, or SHEAF_ABSENT */
+  bool deterministic; /* the same answer each time: an embedding, or temperature 0 */
+} sheaf_traits;
+
+/* One call for several requests whose traits have one key. */
+typedef struct sheaf_shared {
+  uint32_t struct_bytes;
+  uint32_t share;
+  uint32_t operation;
+  uint32_t count;
+  const sheaf_slice *bodies;  /* of the members, final */
+  const sheaf_traits *traits; /* of the members */
+  /* PROMPTS: what the core made of the members: instructions to put behind the members' own system
+   * text, the user's one text, and a JSON schema of the answer */
+  sheaf_slice instructions; /* inside of a JSON string */
+  sheaf_slice prompt;       /* inside of a JSON string */
+  sheaf_slice schema;       /* JSON */
+  int64_t output_cap;       /* of the call, or SHEAF_ABSENT */
+} sheaf_shared;
+
+/* One member's part of a reply. */
+typedef struct sheaf_part {
+  uint32_t struct_bytes;
+  uint32_t reserved;
+  const sheaf_slice
+      *items; /* INPUTS: its items of the reply, one per input, in the order of its inputs */
+  uint32_t item_count;
+  uint32_t reserved2;
+  sheaf_slice text_json; /* PROMPTS: its answer, as the inside of a JSON string */
+  sheaf_usage usage;     /* its share */
+} sheaf_part;
+
 typedef struct sheaf_provider {
   uint32_t struct_bytes;
   uint32_t framing;     /* SHEAF_FRAMING_* */
@@ -164,6 +213,22 @@ typedef struct sheaf_provider {
                        uint32_t n, sheaf_tool_call *call);
   /* Models that share one limit give one class (a hash); NULL: each model its own. */
   uint64_t (*quota_class)(const struct sheaf_provider *provider, sheaf_slice model);
+
+  /* ---- Merging. All four or none. None allocates but in the buffers given. ---- */
+
+  /* Reads a final body. A body that cannot share has share NONE; deterministic is told all the same. */
+  void (*traits)(const struct sheaf_provider *provider, uint32_t operation, sheaf_slice body,
+                 sheaf_traits *traits);
+  /* Writes the one body. SHEAF_E_NOMEM, SHEAF_E_LIMIT. */
+  int32_t (*share)(const struct sheaf_provider *provider, const sheaf_shared *shared,
+                   sheaf_buf *body);
+  /* INPUTS: finds the items of a 2xx reply, in the order of the inputs of all members: exactly
+   * item_count. Anything missing, extra, twice or malformed: SHEAF_E_FIELD. */
+  int32_t (*items)(const struct sheaf_provider *provider, const sheaf_shared *shared,
+                   const sheaf_reply *reply, sheaf_slice *items, uint32_t item_count);
+  /* Writes a member's own reply, as if it had come alone: decode reads it. */
+  int32_t (*part)(const struct sheaf_provider *provider, const sheaf_shared *shared,
+                  const sheaf_reply *reply, const sheaf_part *part, sheaf_buf *body);
 } sheaf_provider;
 
 /* A provider of the built-in table: "openai", "anthropic", "gemini", "ollama"; NULL if there is

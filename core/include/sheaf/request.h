@@ -16,6 +16,12 @@ extern "C" {
 #define SHEAF_REQUEST_TASK 2u
 /* Ask for a streamed reply: delta and discard events come before the result. */
 #define SHEAF_REQUEST_STREAM 4u
+/* The same request would be given the same answer: twins in flight may share one call. */
+#define SHEAF_REQUEST_DETERMINISTIC 8u
+/* Travels alone: never merged with others, no twin's answer, none from the cache. */
+#define SHEAF_REQUEST_ALONE 16u
+/* With STREAM: deltas carry the bytes of the stream as they came, whole events, beside their text. */
+#define SHEAF_REQUEST_RAW 32u
 
 enum { SHEAF_LANE_LIVE = 0, SHEAF_LANE_MERGED = 1, SHEAF_LANE_BATCH = 2, SHEAF_LANE_AUTO = 3 };
 
@@ -43,6 +49,8 @@ typedef struct sheaf_request {
   uint32_t lane;         /* SHEAF_LANE_*, live unless the options say otherwise */
   uint32_t line;         /* 1-based line of the input, for messages; 0: none */
   uint32_t reserved;
+  /* longest wait for company in the gather step, ms; 0: the engine's max_wait_ms. Since 0.1 */
+  uint64_t max_wait_ms;
 } sheaf_request;
 
 #define SHEAF_REQUEST_INIT ((sheaf_request){.struct_bytes = sizeof(sheaf_request)})
@@ -117,6 +125,13 @@ typedef struct sheaf_result {
   bool streamed;       /* body is a stream of events */
   bool resent_unknown; /* an unknown outcome was sent again: it may have been billed twice */
   uint8_t fingerprint[16];
+  /* Since 0.1. */
+  uint64_t group;         /* the merged call it came with, as in group events; 0: it came alone */
+  uint32_t group_members; /* of that call */
+  bool deduplicated; /* a twin's call answered it: nothing was sent for it, nothing is billed */
+  bool cached;       /* the same, from the cache */
+  bool local;        /* a hook answered it: preprocess or fallback */
+  bool reserved2;
 } sheaf_result;
 
 typedef struct sheaf_tool_call {

@@ -86,10 +86,40 @@ typedef struct sheaf_stats {
   sheaf_quantiles queue;
   sheaf_quantiles ttft;
   sheaf_quantiles latency;
+  /* ---- The queue ---- */
+  uint64_t urgent;          /* of admitted, by priority class */
+  uint64_t background;      /* low and deferrable */
+  uint64_t groups;          /* calls of more than one request that were sent */
+  uint64_t grouped;         /* requests that travelled in them, each try counted */
+  uint64_t group_max;       /* members that a group may have, of the kind last sent */
+  uint64_t groups_failed;   /* refused, discarded or without reply */
+  uint64_t groups_retried;  /* of those, sent again as a group */
+  uint64_t merge_fallbacks; /* requests that were sent alone or in a smaller group because of it */
+  uint64_t canaries;        /* members that were also asked alone */
+  uint64_t canary_agreement_milli; /* mean agreement of those, 0..1000; 0 without any */
+  uint64_t deduplicated;           /* answered by a twin's call */
+  uint64_t cache_hits;
+  uint64_t cache_entries;
+  uint64_t cache_bytes;
+  uint64_t answered_locally; /* by preprocess or fallback */
+  uint64_t queue_capacity;
+  uint64_t queue_bytes; /* text of the requests inside */
+  bool merge_stopped;   /* prompts are not merged any more */
+  bool paused;
+  uint8_t reserved2[6];
+  sheaf_quantiles group_wait; /* first member to the start of its call */
+  sheaf_quantiles response;   /* admission to the end, of successes */
 } sheaf_stats;
+
+/* (mean group size / group_max) x (grouped / admitted), 0..1000. 0 before the first group. Since 0.1.
+ */
+SHEAF_API uint64_t sheaf_stats_efficiency_milli(const sheaf_stats *stats);
 
 /* A copy of the numbers. Cheap enough for every progress line. Since 0.1. */
 SHEAF_API void sheaf_engine_stats(const sheaf_engine *engine, sheaf_stats *stats);
+/* Counts from 0 again; money spent and what is inside are kept, so that the spend cap stands. Since
+ * 0.1. */
+SHEAF_API void sheaf_engine_stats_reset(sheaf_engine *engine);
 /* The same as one JSON object, or as OpenMetrics text ending in "# EOF". Times in ms, cost in USD.
  */
 SHEAF_API int32_t sheaf_stats_json(const sheaf_stats *stats, sheaf_buf *out);

@@ -43,6 +43,38 @@ static const sheaf_option options_table[] = {
     CHOICE(stream, "no|yes", 1, 0, "ask for streamed replies"),
     OPTION(context_tokens, 0, 1000000000, 0,
            "most tokens of a request, input and max_tokens; 0: not checked"),
+    /* Defaults and ranges of the queue: what users of such clients know. */
+    CHOICE(merge, "off|lossless|prompts", 2, SHEAF_MERGE_LOSSLESS,
+           "what may share a call: nothing, lists of inputs, or prompts of one trust_key too"),
+    CHOICE(window, "fixed|eager|auto", 2, SHEAF_WINDOW_EAGER,
+           "when a group leaves: after window_ms, as soon as the gate is idle, or when it pays"),
+    OPTION(window_ms, 10, 5000, 100, "fixed: how long the oldest member waits for company, ms"),
+    OPTION(max_batch, 1, 50, 10, "prompts in one merged call"),
+    OPTION(max_inputs, 1, 16384, 2048, "inputs in one lossless call"),
+    OPTION(min_batch, 1, 20, 2, "fixed: a group of so many may leave early while the gate is idle"),
+    OPTION(max_wait_ms, 500, 30000, 5000, "longest wait for company, ms"),
+    OPTION(delay_cost_nano, 0, 1000000000000, 1000,
+           "auto: nano-USD that a second of waiting is worth for a normal request"),
+    OPTION(call_cost_nano, 0, 1000000000000, 10000, "auto: nano-USD that one call fewer saves"),
+    OPTION(canary_pct, 0, 100, 2, "merged prompts that are also asked alone and compared, percent"),
+    OPTION(merge_failure_pct, 1, 100, 20,
+           "discarded of the last 32 merged calls above which prompts are not merged any more, "
+           "percent"),
+    OPTION(queue_bytes_max, 1ull << 20, 1ull << 40, 256ull << 20,
+           "text of all requests inside, bytes; beyond it they wait as at capacity"),
+    CHOICE(
+        dedup, "off|auto|all", 2, SHEAF_DEDUP_AUTO,
+        "identical requests share a call: never, where the answer is the same each time, always"),
+    OPTION(cache_entries, 0, 1000000, 0, "answers kept for later twins; 0: none"),
+    OPTION(cache_bytes_max, 1ull << 16, 1ull << 40, 64ull << 20,
+           "bodies of the answers kept, bytes"),
+    OPTION(cache_ttl_ms, 1, 604800000, 300000, "how long an answer is kept, ms"),
+    OPTION(class_wait_urgent_ms, 1, 604800000, 2000, "an urgent request goes next after, ms"),
+    OPTION(class_wait_high_ms, 1, 604800000, 15000, "a high one, ms"),
+    OPTION(class_wait_normal_ms, 1, 604800000, 120000, "a normal one, ms"),
+    OPTION(class_wait_low_ms, 1, 604800000, 900000, "a low one, ms"),
+    OPTION(class_wait_deferrable_ms, 1, 604800000, 21600000, "a deferrable one, ms"),
+    CHOICE(group_events, "no|yes", 1, 0, "an event at every change of a group's state"),
 };
 
 #define OPTION_COUNT (sizeof options_table / sizeof options_table[0])
