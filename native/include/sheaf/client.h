@@ -38,7 +38,26 @@ typedef struct sheaf_client_options {
    * outlives the client. */
   const sheaf_engine_options *engine;
   const struct sheaf_curl_options *curl; /* NULL: defaults */
+  const sheaf_hooks
+      *hooks; /* NULL: none; asked on the driver thread; their ctx outlives the client */
+  /* NULL: libcurl. Another transport: its start and cancel are called on the driver thread, and its calls of
+   * sheaf_client_engine's on_head, on_data, on_done come from inside them or from its poll. */
+  const struct sheaf_client_transport *transport;
+  /* Notices and group events, on the driver thread; keep it short. */
+  void (*on_event)(void *user, const sheaf_event *event);
+  /* Statistics every report_ms (0: never), on the driver thread. sheaf_report_console and sheaf_report_jsonl take a FILE * as
+   * user. */
+  void (*on_report)(void *user, const sheaf_stats *stats);
+  void *user;        /* of both */
+  void *report_user; /* of on_report, where it is not NULL */
+  uint64_t report_ms;
+  uint32_t workers_max; /* threads for tasks, 1..1024; 0: 64 */
+  uint32_t reserved3;
 } sheaf_client_options;
+
+/* A line of statistics for people, or a JSON object a line, to a FILE *. */
+SHEAF_API void sheaf_report_console(void *file, const sheaf_stats *stats);
+SHEAF_API void sheaf_report_jsonl(void *file, const sheaf_stats *stats);
 
 #define SHEAF_CLIENT_OPTIONS_INIT \
   ((sheaf_client_options){.struct_bytes = sizeof(sheaf_client_options)})
@@ -107,6 +126,84 @@ SHEAF_API int32_t sheaf_client_cancel(sheaf_client *client, uint64_t id);
  * SHEAF_E_EMPTY. The result is the caller's: sheaf_result_free. */
 SHEAF_API int32_t sheaf_client_next(sheaf_client *client, uint64_t wait_ms, sheaf_result **result);
 SHEAF_API void sheaf_result_free(sheaf_result *result);
+
+/* The same with more to say. */
+typedef struct sheaf_submit_options {
+  uint32_t struct_bytes;
+  uint32_t reserved;
+  sheaf_result_fn fn; /* NULL: the completion queue */
+  /* Deltas and discards of this request, on the driver thread; NULL: none. What they point at lives for the call. */
+  void (*on_event)(void *user, const sheaf_event *event);
+  void *user; /* of both */
+  /* How long to wait for room, ms: SHEAF_NEVER blocks, 0 refuses at once with SHEAF_E_FULL. On the driver thread it is 0. */
+  uint64_t room_wait_ms;
+} sheaf_submit_options;
+#define SHEAF_SUBMIT_OPTIONS_INIT                                       \
+  ((sheaf_submit_options){.struct_bytes = sizeof(sheaf_submit_options), \
+                          .room_wait_ms = SHEAF_NEVER})
+
+SHEAF_API int32_t sheaf_client_submit_with(sheaf_client *client, const sheaf_request *request,
+                                           const sheaf_submit_options *options, uint64_t *id);
+/* With priority urgent or low, whatever the request says. */
+SHEAF_API int32_t sheaf_client_submit_urgent(sheaf_client *client, const sheaf_request *request,
+                                             sheaf_result_fn fn, void *user, uint64_t *id);
+SHEAF_API int32_t sheaf_client_submit_background(sheaf_client *client, const sheaf_request *request,
+                                                 sheaf_result_fn fn, void *user, uint64_t *id);
+
+/* ---- Handles: wait for one ---- */
+
+typedef struct sheaf_handle sheaf_handle;
+
+/* Hands a request over; the handle is the caller's until sheaf_handle_free, also beyond the client's life. */
+SHEAF_API int32_t sheaf_client_send(sheaf_client *client, const sheaf_request *request,
+                                    uint64_t room_wait_ms, sheaf_handle **handle);
+/* Waits until it is over, at most wait_ms (SHEAF_NEVER: as long as it takes; 0: looks). SHEAF_OK: *result lives as long
+ * as the handle; SHEAF_E_LATER: not yet. Any thread but the driver's; several may wait. */
+SHEAF_API int32_t sheaf_handle_wait(sheaf_handle *handle, uint64_t wait_ms,
+                                    const sheaf_result **result);
+SHEAF_API int32_t sheaf_handle_cancel(sheaf_handle *handle);
+/* Lets go; a request that is not over goes on, its result is dropped. NULL is fine. */
+SHEAF_API void sheaf_handle_free(sheaf_handle *handle);
+
+/* ---- Tasks: the caller's own function under the same limits ---- */
+
+/* What a task reports. Fill what is known; sheaf_task_report_init first. */
+typedef struct sheaf_task_report {
+  uint32_t struct_bytes;
+  uint32_t http_status;    /* as of a call: 429, 503, ...; 0 with failed false: 200 */
+  uint64_t retry_after_ms; /* SHEAF_NEVER: not told */
+  sheaf_usage usage;
+  bool failed;    /* no status came: as a broken connection, outcome unknown */
+  bool retryable; /* with failed: whether another try may help */
+} sheaf_task_report;
+SHEAF_API void sheaf_task_report_init(sheaf_task_report *report);
+/* Runs on a worker thread, once per attempt; may block; may not free the client. cancelled turns true when the result is not
+ * wanted any more. */
+typedef void (*sheaf_task_fn)(void *user, const volatile bool *cancelled,
+                              sheaf_task_report *report);
+
+/* request gives custom_id, priority, deadline, model, max_tokens, metadata; NULL: defaults. Worker threads are made at need, as
+ * many as run at once, at most options.workers_max. */
+SHEAF_API int32_t sheaf_client_submit_task(sheaf_client *client, const sheaf_request *request,
+                                           sheaf_task_fn run, void *run_user,
+                                           const sheaf_submit_options *options, uint64_t *id);
+
+/* ---- Life ---- */
+
+/* Starts nothing while paused; requests are taken. */
+SHEAF_API int32_t sheaf_client_pause(sheaf_client *client);
+SHEAF_API int32_t sheaf_client_resume(sheaf_client *client);
+/* Takes no more, lets what is inside end for at most timeout_ms, then ends the rest as cancelled; every request has
+ * completed when it returns. timeout_ms 0: cancels at once; SHEAF_NEVER: until all is done. Not from the driver thread. */
+SHEAF_API int32_t sheaf_client_stop(sheaf_client *client, uint64_t timeout_ms);
+/* Runs again after a stop, with the options in force then. SHEAF_E_MISUSE while it runs. */
+SHEAF_API int32_t sheaf_client_start(sheaf_client *client);
+/* Changes one option while running: sheaf_engine_set. Any thread. */
+SHEAF_API int32_t sheaf_client_set(sheaf_client *client, const char *name, const char *value,
+                                   char *message, size_t message_bytes);
+/* It runs, its keys and transport work, no breaker is open and there is room. */
+SHEAF_API bool sheaf_client_healthy(sheaf_client *client);
+SHEAF_API void sheaf_client_stats_reset(sheaf_client *client);
 
 /* Starts nothing new; waits end as cancelled. abort: what is in flight too. */
 SHEAF_API int32_t sheaf_client_drain(sheaf_client *client);
