@@ -64,7 +64,7 @@ static const wire_build_case builds[] = {
      .prompt = "a",
      .model = "c",
      .output_max = SHEAF_E_UNSUPPORTED,
-     .bytes = "anthropic offers /v1/messages"},
+     .bytes = "anthropic offers /v1/messages and /v1/messages/count_tokens"},
     {.model = "c",
      .messages = "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]",
      .output_max = SHEAF_E_FIELD,
@@ -91,6 +91,41 @@ static const wire_build_case builds[] = {
 
 TEST(requests_leave_as_these_bytes) {
   wire_check_builds("anthropic", builds, sizeof builds / sizeof builds[0]);
+}
+
+/* Whatever says how to answer is left away: the service refuses it where nothing is answered. */
+static const wire_build_case counts[] = {
+    {.url = "/v1/messages/count_tokens",
+     .prompt = "a",
+     .model = "c",
+     .system = "s",
+     .max_tokens = 10,
+     .params = "\"temperature\":1,\"thinking\":{\"type\":\"disabled\"},\"stop_sequences\":[\"x\"]",
+     .path = "/v1/messages/count_tokens",
+     .output_max = 0,
+     .bytes = "{\"model\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+              "\"system\":\"s\",\"thinking\":{\"type\":\"disabled\"}}"},
+    {.url = "/messages/count_tokens",
+     .body = " {\"max_tokens\":5, \"stream\":false,\"tools\" : [{}],\"messages\":[],\"top_p\":1}\n",
+     .model = "c",
+     .params = "\"tools\":[],\"tool_choice\":{}",
+     .path = "/v1/messages/count_tokens",
+     .output_max = 0,
+     .bytes = "{\"model\":\"c\",\"tool_choice\":{},\"tools\":[{}],\"messages\":[]}"},
+    {.url = "/v1/messages/count_tokens",
+     .prompt = "a",
+     .model = "c",
+     .stream = true,
+     .output_max = SHEAF_E_FIELD,
+     .bytes = "a count cannot be streamed"},
+    {.url = "/v1/messages/count_tokens",
+     .prompt = "a",
+     .output_max = SHEAF_E_FIELD,
+     .bytes = "no model is named; pass --model or give one with the request"},
+};
+
+TEST(a_count_is_asked_for_without_what_says_how_to_answer) {
+  wire_check_builds("anthropic", counts, sizeof counts / sizeof counts[0]);
 }
 
 TEST(a_base_url_with_its_version_gets_a_path_without) {
@@ -129,6 +164,14 @@ static const wire_decode_case decodes[] = {
      CLASS(OVERLOADED), REFUSED, "", "", NONE, NONE},
     {0, "{\"content\":null}", CLASS(INVALID_RESPONSE), BILLED, "", "", NONE, NONE},
     {0, "not json", CLASS(INVALID_RESPONSE), BILLED, "", "", NONE, NONE},
+    /* a count is answered, and nothing is charged */
+    {1, "{\"input_tokens\":2095}", CLASS(NONE), REFUSED, "", "", 2095, NONE},
+    {1, "{\"input_tokens\":0}", CLASS(NONE), REFUSED, "", "", 0, NONE},
+    {1, "{\"input_tokens\":-1}", CLASS(INVALID_RESPONSE), REFUSED, "", "", NONE, NONE},
+    {1, "{\"content\":[]}", CLASS(INVALID_RESPONSE), REFUSED, "", "", NONE, NONE},
+    {1, "not json", CLASS(INVALID_RESPONSE), REFUSED, "", "", NONE, NONE},
+    {1, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}",
+     CLASS(OVERLOADED), REFUSED, "", "", NONE, NONE},
 };
 
 TEST(replies_of_all_shapes_are_read) {
@@ -288,6 +331,7 @@ TEST(tool_calls_are_found_in_the_body) {
 
 int main(void) {
   RUN(requests_leave_as_these_bytes);
+  RUN(a_count_is_asked_for_without_what_says_how_to_answer);
   RUN(a_base_url_with_its_version_gets_a_path_without);
   RUN(replies_of_all_shapes_are_read);
   RUN(usage_keeps_cache_and_thinking_apart);

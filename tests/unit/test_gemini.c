@@ -101,11 +101,11 @@ static const wire_build_case builds[] = {
      .prompt = "a",
      .model = "g",
      .output_max = SHEAF_E_UNSUPPORTED,
-     .bytes = "gemini offers /v1beta/models/MODEL:generateContent"},
-    {.url = "/v1beta/models/g:countTokens",
+     .bytes = "gemini offers /v1beta/models/MODEL:generateContent and :countTokens"},
+    {.url = "/v1beta/models/g:embedContent",
      .prompt = "a",
      .output_max = SHEAF_E_UNSUPPORTED,
-     .bytes = "gemini offers /v1beta/models/MODEL:generateContent"},
+     .bytes = "gemini offers /v1beta/models/MODEL:generateContent and :countTokens"},
     {.prompt = "a",
      .output_max = SHEAF_E_FIELD,
      .bytes = "no model is named; pass --model or give one with the request"},
@@ -123,6 +123,62 @@ static const wire_build_case builds[] = {
 
 TEST(requests_leave_as_these_bytes) {
   wire_check_builds("gemini", builds, sizeof builds / sizeof builds[0]);
+}
+
+/* The whole request is counted, with the system's text and the options. */
+#define COUNT_PATH "/models/g:countTokens"
+static const wire_build_case counts[] = {
+    {.url = "/v1beta/models/g:countTokens",
+     .prompt = "a",
+     .path = COUNT_PATH,
+     .output_max = 0,
+     .bytes =
+         "{\"generateContentRequest\":{\"model\":\"models/g\",\"contents\":[{\"role\":\"user\","
+         "\"parts\":[{\"text\":\"a\"}]}]}}"},
+    {.url = ":countTokens",
+     .messages = "[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"a\"}]",
+     .model = "models/g",
+     .max_tokens = 9,
+     .path = COUNT_PATH,
+     .output_max = 0,
+     .bytes =
+         "{\"generateContentRequest\":{\"model\":\"models/g\",\"contents\":[{\"role\":\"user\","
+         "\"parts\":[{\"text\":\"a\"}]}],\"systemInstruction\":{\"parts\":[{\"text\":\"s\"}]},"
+         "\"generationConfig\":{\"maxOutputTokens\":9}}}"},
+    {.url = ":countTokens",
+     .params = "\"contents\":[],\"tools\":[]",
+     .model = "g",
+     .path = COUNT_PATH,
+     .output_max = 0,
+     .bytes = "{\"generateContentRequest\":{\"model\":\"models/g\",\"contents\":[],\"tools\":[]}}"},
+    {.url = ":countTokens",
+     .body = " {\"contents\":[],\"tools\":[{}]} ",
+     .model = "g",
+     .path = COUNT_PATH,
+     .output_max = 0,
+     .bytes =
+         "{\"generateContentRequest\":{\"model\":\"models/g\",\"contents\":[],\"tools\":[{}]}}"},
+    {.url = ":countTokens",
+     .body = "{\"model\":\"models/g\",\"contents\":[]}",
+     .path = COUNT_PATH,
+     .output_max = 0,
+     .bytes = "{\"generateContentRequest\":{\"model\":\"models/g\",\"contents\":[]}}"},
+    {.url = ":countTokens",
+     .body = "{\"generateContentRequest\":{\"contents\":[]}}",
+     .model = "g",
+     .path = COUNT_PATH,
+     .output_max = 0,
+     .bytes = "{\"generateContentRequest\":{\"contents\":[]}}"},
+    {.url = ":countTokens",
+     .prompt = "a",
+     .model = "g",
+     .stream = true,
+     .output_max = SHEAF_E_FIELD,
+     .bytes = "a count cannot be streamed"},
+};
+
+TEST(a_count_is_asked_for_with_the_request_as_a_member) {
+  wire_check_builds("gemini", counts, sizeof counts / sizeof counts[0]);
 }
 
 static const wire_decode_case decodes[] = {
@@ -158,6 +214,14 @@ static const wire_decode_case decodes[] = {
     {0, "", CLASS(INVALID_RESPONSE), BILLED, "", "", NONE, NONE},
     {0, "{\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}",
      CLASS(OVERLOADED), REFUSED, "", "", NONE, NONE},
+    /* a count is answered, and nothing is charged */
+    {1, "{\"totalTokens\":31,\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":31}]}",
+     CLASS(NONE), REFUSED, "", "", 31, NONE},
+    {1, "{\"candidates\":[]}", CLASS(INVALID_RESPONSE), REFUSED, "", "", NONE, NONE},
+    {1,
+     "{\"error\":{\"code\":429,\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[{"
+     "\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"3s\"}]}}",
+     CLASS(RATE_LIMIT), REFUSED, "", "", NONE, NONE},
 };
 
 TEST(replies_of_all_shapes_are_read) {
@@ -268,6 +332,7 @@ TEST(tool_calls_are_found_in_the_body) {
 
 int main(void) {
   RUN(requests_leave_as_these_bytes);
+  RUN(a_count_is_asked_for_with_the_request_as_a_member);
   RUN(replies_of_all_shapes_are_read);
   RUN(cache_thoughts_model_and_id_are_told);
   RUN(streams_of_all_shapes_are_read_at_any_chunking);

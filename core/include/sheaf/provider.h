@@ -129,8 +129,8 @@ SHEAF_API sheaf_slice sheaf_stream_note(sheaf_stream *stream, sheaf_slice bytes)
 
 /* ---- Merging ---- */
 
-/* How requests share a call. INPUTS: the protocol takes a list and answers in its order. PROMPTS: one
- * chat that holds several, asked for as structured output. */
+/* How requests share a call. INPUTS: the protocol takes a list and answers in its order. PROMPTS:
+ * one chat that holds several, asked for as structured output. */
 enum { SHEAF_SHARE_NONE = 0, SHEAF_SHARE_INPUTS = 1, SHEAF_SHARE_PROMPTS = 2 };
 
 /* What a final body allows besides being sent alone. */
@@ -174,6 +174,9 @@ typedef struct sheaf_part {
   uint32_t reserved2;
   sheaf_slice text_json; /* PROMPTS: its answer, as the inside of a JSON string */
   sheaf_usage usage;     /* its share */
+  /* INPUTS: the reply's bytes from the first of all its items to the end of the last, as they lie
+   * there, which spares each member a walk over everybody's; empty: not told */
+  sheaf_slice span;
 } sheaf_part;
 
 typedef struct sheaf_provider {
@@ -216,17 +219,20 @@ typedef struct sheaf_provider {
 
   /* ---- Merging. All four or none. None allocates but in the buffers given. ---- */
 
-  /* Reads a final body. A body that cannot share has share NONE; deterministic is told all the same. */
+  /* Reads a final body. A body that cannot share has share NONE; deterministic is told all the
+   * same. */
   void (*traits)(const struct sheaf_provider *provider, uint32_t operation, sheaf_slice body,
                  sheaf_traits *traits);
-  /* Writes the one body. SHEAF_E_NOMEM, SHEAF_E_LIMIT. */
+  /* Writes the one body. SHEAF_E_NOMEM, SHEAF_E_LIMIT; SHEAF_E_FIELD: these bodies cannot share,
+   * whatever their keys say. */
   int32_t (*share)(const struct sheaf_provider *provider, const sheaf_shared *shared,
                    sheaf_buf *body);
   /* INPUTS: finds the items of a 2xx reply, in the order of the inputs of all members: exactly
    * item_count. Anything missing, extra, twice or malformed: SHEAF_E_FIELD. */
   int32_t (*items)(const struct sheaf_provider *provider, const sheaf_shared *shared,
                    const sheaf_reply *reply, sheaf_slice *items, uint32_t item_count);
-  /* Writes a member's own reply, as if it had come alone: decode reads it. */
+  /* Writes a member's own reply, as if it had come alone: decode reads it. SHEAF_E_NOMEM,
+   * SHEAF_E_LIMIT; SHEAF_E_FIELD: the reply has no such list. */
   int32_t (*part)(const struct sheaf_provider *provider, const sheaf_shared *shared,
                   const sheaf_reply *reply, const sheaf_part *part, sheaf_buf *body);
 } sheaf_provider;

@@ -1,14 +1,18 @@
 /* anthropic.c: Anthropic's Messages API (version 2023-06-01).
  *
- * Outline: build; usage; decode; events; limits; tool calls; the entry. Usage differs from everyone
- * else's: input_tokens excludes what the cache served or took, so the total is a sum. */
+ * Outline: build, of messages and of what counts their tokens; usage; decode; events; limits; tool
+ * calls; the entry. Usage differs from everyone else's: input_tokens excludes what the cache served
+ * or took, so the total is a sum. */
 #include "base/mem.h"
 #include "providers/decoding.h"
 #include "providers/limits.h"
 #include "providers/messages.h"
+#include "providers/sharing.h"
 #include "providers/table.h"
 
 #define MAX_TOKENS_INITIAL 4096 /* the API requires a cap; this one is sent when none is given */
+
+enum { MESSAGES = 0, COUNT_TOKENS = 1 };
 
 /* ---- Build ---- */
 
@@ -75,12 +79,56 @@ static void put_cap(const sheaf__given *given, sheaf_call *call) {
   call->output_tokens_max = cap > INT64_MAX ? INT64_MAX : (int64_t)cap;
 }
 
+/* What says how to answer is refused where nothing is answered. */
+static bool is_counted(sheaf_slice key) {
+  static const char *const others[] = {
+      "max_tokens", "stream",         "temperature", "top_p",        "top_k",
+      "metadata",   "stop_sequences", "container",   "service_tier", "inference_geo",
+  };
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+    if (sheaf__is(key, others[i])) return false;
+  }
+  return true;
+}
+
+/* The members of the params and of the body that count, so that a body is counted as it would be
+ * sent. */
+static void put_counted(const sheaf__given *given, sheaf_buf *body) {
+  sheaf__members members;
+  sheaf_json_iter iter;
+  sheaf_slice key, value;
+  bool has_body = given->from == SHEAF__FROM_BODY;
+  sheaf__members_init(&members, given->params);
+  while (sheaf__members_next(&members, &key, &value) == SHEAF_OK) {
+    bool is_told = has_body && sheaf__body_has(given, key);
+    if (!is_told && is_counted(key)) sheaf__put_member(body, key, value);
+  }
+  if (has_body && sheaf_json_iter_init(&iter, sheaf__document(given->body)) == SHEAF_OK) {
+    while (sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK) {
+      if (is_counted(key)) sheaf__put_member(body, key, value);
+    }
+  }
+  SHEAF__PUT(body, "}");
+}
+
 /* The base URL is given with and without /v1: both are in use. */
-static void put_path(const sheaf_build *build, sheaf_buf *path) {
+static void put_path(const sheaf_build *build, uint32_t operation, sheaf_buf *path) {
   sheaf_slice base = build->base_url;
   while (base.bytes > 0 && base.data[base.bytes - 1] == '/') base.bytes--;
   bool has_version = base.bytes >= 3 && memcmp(base.data + base.bytes - 3, "/v1", 3) == 0;
   sheaf_buf_append_text(path, has_version ? "/messages" : "/v1/messages");
+  if (operation == COUNT_TOKENS) sheaf_buf_append_text(path, "/count_tokens");
+}
+
+static int32_t choose_operation(const sheaf_build *build, sheaf_call *call) {
+  sheaf_slice path = sheaf__operation_path(build);
+  call->operation = sheaf__is(path, "/messages/count_tokens") ? COUNT_TOKENS : MESSAGES;
+  if (call->operation == COUNT_TOKENS && build->stream)
+    return sheaf__build_fail(call, SHEAF_E_FIELD, "stream", "a count cannot be streamed");
+  if (call->operation == COUNT_TOKENS || path.bytes == 0 || sheaf__is(path, "/messages"))
+    return SHEAF_OK;
+  return sheaf__build_fail(call, SHEAF_E_UNSUPPORTED, "url",
+                           "anthropic offers /v1/messages and /v1/messages/count_tokens");
 }
 
 static int32_t build_call(const sheaf_provider *provider, const sheaf_build *build,
@@ -88,34 +136,37 @@ static int32_t build_call(const sheaf_provider *provider, const sheaf_build *bui
   (void)provider;
   sheaf__given given;
   const sheaf_request *request = build->request;
-  sheaf_slice path = sheaf__operation_path(build);
-  call->operation = 0;
   call->output_tokens_max = SHEAF_ABSENT;
-  if (path.bytes > 0 && !sheaf__is(path, "/messages")) {
-    return sheaf__build_fail(call, SHEAF_E_UNSUPPORTED, "url", "anthropic offers /v1/messages");
-  }
-  int32_t status = sheaf__given_read(build, SHEAF__KEY_MESSAGES, call, &given);
+  int32_t status = choose_operation(build, call);
+  if (status == SHEAF_OK) status = sheaf__given_read(build, SHEAF__KEY_MESSAGES, call, &given);
   if (status == SHEAF_OK) status = sheaf__need_model(&given, call);
   if (status != SHEAF_OK) return status;
-  put_path(build, call->path);
+  bool counts = call->operation == COUNT_TOKENS;
+  put_path(build, call->operation, call->path);
   sheaf_buf *body = call->body;
   sheaf_buf_reserve(body, request->prompt.bytes + request->messages.bytes + request->body.bytes +
                               request->system.bytes + request->params.bytes + request->model.bytes +
                               192);
   SHEAF__PUT(body, "{");
   sheaf__put_model(&given, body);
-  put_cap(&given, call);
+  if (counts)
+    call->output_tokens_max = 0;
+  else
+    put_cap(&given, call);
   if (given.from != SHEAF__FROM_BODY) status = put_content(&given, call);
   if (status != SHEAF_OK) return status;
   if (build->stream && !sheaf__given_has(&given, SHEAF__KEY_STREAM)) {
     sheaf__comma(body);
     SHEAF__PUT(body, "\"stream\":true");
   }
-  sheaf__put_params(&given, body);
-  if (given.from == SHEAF__FROM_BODY) {
-    sheaf__put_rest_of_body(&given, body);
+  if (counts) {
+    put_counted(&given, body);
   } else {
-    SHEAF__PUT(body, "}");
+    sheaf__put_params(&given, body);
+    if (given.from == SHEAF__FROM_BODY)
+      sheaf__put_rest_of_body(&given, body);
+    else
+      SHEAF__PUT(body, "}");
   }
   return body->status != SHEAF_OK ? body->status : call->path->status;
 }
@@ -218,7 +269,11 @@ static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, 
   sheaf_decoded_init(decoded);
   decoded->billing = SHEAF_BILLING_BILLED;
   sheaf__read_reply_headers(&reading, reply);
-  decode_message(&reading, sheaf__document(reply->body));
+  sheaf__fault fault;
+  if (reply->operation == COUNT_TOKENS)
+    sheaf__read_count(&reading, "input_tokens", sheaf__document(reply->body), &fault);
+  else
+    decode_message(&reading, sheaf__document(reply->body));
   return scratch->status;
 }
 
@@ -372,4 +427,8 @@ const sheaf_provider sheaf__anthropic = {
     .event = on_event,
     .read_limits = read_limits,
     .tool_call = tool_call,
+    .traits = sheaf__anthropic_traits,
+    .share = sheaf__anthropic_share,
+    .items = sheaf__items_none,
+    .part = sheaf__anthropic_part,
 };

@@ -218,6 +218,24 @@ int64_t sheaf__count(sheaf_slice value) {
   return number < 0 ? SHEAF_ABSENT : number;
 }
 
+bool sheaf__read_count(sheaf__reading *reading, const char *member, sheaf_slice body,
+                       sheaf__fault *fault) {
+  const char *const paths[] = {member, "error"};
+  sheaf_slice values[2] = {{NULL, 0}, {NULL, 0}};
+  int32_t status = sheaf_json_pick(body, paths, 2, values, NULL, NULL);
+  if (status == SHEAF_OK && sheaf__is_error(values[1])) {
+    *fault = (sheaf__fault){0};
+    sheaf__fault_from(fault, values[1], (sheaf_slice){NULL, 0});
+    sheaf__fault_settle_late(reading, fault, false);
+    return true;
+  }
+  sheaf_usage *usage = &reading->out->usage;
+  usage->input_total = status == SHEAF_OK ? sheaf__count(values[0]) : SHEAF_ABSENT;
+  if (usage->input_total == SHEAF_ABSENT) sheaf__invalid(reading, "the reply has no count", body);
+  reading->out->billing = SHEAF_BILLING_REFUSED;
+  return false;
+}
+
 int64_t sheaf__count_sum(int64_t a, int64_t b) {
   if (a == SHEAF_ABSENT) return b;
   if (b == SHEAF_ABSENT) return a;

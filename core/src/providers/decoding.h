@@ -89,6 +89,11 @@ void sheaf__invalid(sheaf__reading *reading, const char *why, sheaf_slice body);
 
 /* ---- Counts and limits ---- */
 
+/* A 2xx that only counts, for which nothing is charged: the input's tokens are the member of this
+ * name. True: it tells of an error instead, which is settled; fault is for a provider's refinement. */
+bool sheaf__read_count(sheaf__reading *reading, const char *member, sheaf_slice body,
+                       sheaf__fault *fault);
+
 /* A count; SHEAF_ABSENT where it is missing, null, negative or no number. */
 int64_t sheaf__count(sheaf_slice value);
 /* Sum of counts, absent ones as 0; absent if all are. */

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "providers/decoding.h"
+#include "providers/sharing.h"
 #include "providers/table.h"
 #include "wire/http.h"
 
@@ -213,6 +214,11 @@ static int32_t decode(const sheaf_provider *provider, const sheaf_reply *reply, 
   sheaf_decoded_init(decoded);
   decoded->billing = SHEAF_BILLING_BILLED;
   sheaf__read_reply_headers(&reading, reply);
+  if (reply->operation == SHEAF__GEMINI_COUNT) {
+    sheaf__fault fault;
+    if (sheaf__read_count(&reading, "totalTokens", body, &fault)) refine(decoded, &fault);
+    return scratch->status;
+  }
   if (sheaf_json_pick(body, paths, COUNT, values, NULL, NULL) == SHEAF_OK) {
     decode_values(&reading, values, body);
   } else {
@@ -334,4 +340,8 @@ const sheaf_provider sheaf__gemini = {
     .event = on_event,
     .read_limits = read_limits,
     .tool_call = tool_call,
+    .traits = sheaf__gemini_traits,
+    .share = sheaf__gemini_share,
+    .items = sheaf__items_none,
+    .part = sheaf__gemini_part,
 };

@@ -4,6 +4,8 @@
 
 #include <sheaf/provider.h>
 
+enum { SHEAF__GEMINI_GENERATE = 0, SHEAF__GEMINI_COUNT = 1 };
+
 int32_t sheaf__gemini_build(const sheaf_provider *provider, const sheaf_build *build,
                             sheaf_call *call);
 

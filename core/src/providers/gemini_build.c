@@ -1,7 +1,7 @@
 /* gemini_build.c: requests to Google's Gemini API (v1beta).
  *
  * Outline: which names move into generationConfig; the model, which stands in the path; contents;
- * the body. The stream is a matter of the path too. */
+ * the body, which a count takes as one member. The stream is a matter of the path too. */
 #include "providers/gemini.h"
 
 #include "base/mem.h"
@@ -62,18 +62,21 @@ static bool starts_with(sheaf_slice text, const char *start) {
   return text.bytes >= bytes && memcmp(text.data, start, bytes) == 0;
 }
 
-/* A url may name the whole call: "/v1beta/models/NAME:generateContent". Fills the model it names.
- * False: some other operation. */
-static bool read_url(const sheaf_build *build, sheaf_slice *model) {
-  static const char *const methods[] = {":generateContent", ":streamGenerateContent"};
+/* A url may name the whole call: "/v1beta/models/NAME:generateContent". Fills the model and the
+ * operation it names. False: some other operation. */
+static bool read_url(const sheaf_build *build, sheaf_slice *model, uint32_t *operation) {
+  static const char *const methods[] = {":generateContent", ":streamGenerateContent",
+                                        ":countTokens"};
   sheaf_slice path = sheaf__operation_path(build);
   *model = (sheaf_slice){NULL, 0};
+  *operation = SHEAF__GEMINI_GENERATE;
   if (path.bytes == 0) return true;
   if (starts_with(path, "/v1beta/")) path = sheaf__slice_from(path, 7);
   for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
     size_t bytes = strlen(methods[i]);
     if (path.bytes < bytes) continue;
     if (memcmp(path.data + path.bytes - bytes, methods[i], bytes) != 0) continue;
+    if (i == 2) *operation = SHEAF__GEMINI_COUNT;
     sheaf_slice named = {path.data, path.bytes - bytes};
     if (named.bytes == 0) return true;
     if (!starts_with(named, "/models/") && !starts_with(named, "/tunedModels/")) return false;
@@ -96,12 +99,19 @@ static void put_path_text(sheaf_buf *path, sheaf_slice text) {
   }
 }
 
-static void put_path(const sheaf_build *build, sheaf_slice model, sheaf_buf *path) {
-  bool is_full = starts_with(model, "models/") || starts_with(model, "tunedModels/");
-  sheaf_buf_append_text(path, is_full ? "/" : "/models/");
-  put_path_text(path, model);
-  sheaf_buf_append_text(path,
-                        build->stream ? ":streamGenerateContent?alt=sse" : ":generateContent");
+static bool is_full(sheaf_slice model) {
+  return starts_with(model, "models/") || starts_with(model, "tunedModels/");
+}
+
+static void put_path(const sheaf_build *build, sheaf_slice model, sheaf_call *call) {
+  sheaf_buf_append_text(call->path, is_full(model) ? "/" : "/models/");
+  put_path_text(call->path, model);
+  if (call->operation == SHEAF__GEMINI_COUNT) {
+    sheaf_buf_append_text(call->path, ":countTokens");
+  } else {
+    sheaf_buf_append_text(call->path,
+                          build->stream ? ":streamGenerateContent?alt=sse" : ":generateContent");
+  }
 }
 
 /* The body's or params' model counts first, as it does for every other provider. */
@@ -160,9 +170,11 @@ static int32_t put_content(const sheaf__given *given, sheaf_call *call) {
   sheaf_buf *body = call->body;
   bool has_system = false;
   if (given->from == SHEAF__FROM_MESSAGES) {
+    sheaf__comma(body);
     int32_t status = put_messages(given, call, &has_system);
     if (status != SHEAF_OK) return status;
   } else if (given->from == SHEAF__FROM_PROMPT) {
+    sheaf__comma(body);
     SHEAF__PUT(body, "\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":");
     sheaf__put_prompt(given, body);
     SHEAF__PUT(body, "}]}]");
@@ -183,6 +195,8 @@ static int32_t put_content(const sheaf__given *given, sheaf_call *call) {
 /* The stream stands in the path, so that a body that says it too is wrong either way. */
 static int32_t check_given(const sheaf__given *given, sheaf_slice model, sheaf_call *call) {
   if (model.bytes == 0) return sheaf__need_model(given, call);
+  if (call->operation == SHEAF__GEMINI_COUNT && given->build->stream)
+    return sheaf__build_fail(call, SHEAF_E_FIELD, "stream", "a count cannot be streamed");
   if (given->from == SHEAF__FROM_BODY && given->build->stream &&
       sheaf__given_has(given, SHEAF__KEY_STREAM)) {
     return sheaf__build_fail(call, SHEAF_E_FIELD, "stream", "remove stream from the body");
@@ -195,37 +209,72 @@ static int32_t check_given(const sheaf__given *given, sheaf_slice model, sheaf_c
   return SHEAF_OK;
 }
 
+/* Content, options and params, or the body with what it lacks, into an object that is open. */
+static int32_t put_request(const sheaf__given *given, sheaf_call *call) {
+  if (given->from != SHEAF__FROM_BODY) {
+    int32_t status = put_content(given, call);
+    if (status != SHEAF_OK) return status;
+  }
+  sheaf__put_nest(given, &nest, call->body);
+  call->output_tokens_max = sheaf__nest_cap(given, &nest);
+  sheaf__put_unnested(given, &nest, call->body);
+  if (given->from == SHEAF__FROM_BODY) {
+    sheaf__put_rest_of_body(given, call->body);
+  } else {
+    SHEAF__PUT(call->body, "}");
+  }
+  return SHEAF_OK;
+}
+
+static bool body_has(const sheaf__given *given, const char *name) {
+  return given->from == SHEAF__FROM_BODY && sheaf__body_has(given, sheaf_slice_of(name));
+}
+
+/* What is counted stands in a member, which a body may have already. */
+static int32_t put_counted(const sheaf__given *given, sheaf_slice model, sheaf_call *call) {
+  int32_t status = SHEAF_OK;
+  sheaf_buf *body = call->body;
+  if (body_has(given, "generateContentRequest") || body_has(given, "generate_content_request")) {
+    sheaf__put_rest_of_body(given, body);
+  } else {
+    SHEAF__PUT(body, "\"generateContentRequest\":{");
+    if (!body_has(given, "model")) {
+      SHEAF__PUT(body, "\"model\":\"");
+      if (!is_full(model)) SHEAF__PUT(body, "models/");
+      sheaf_buf_append_escaped(body, model);
+      SHEAF__PUT(body, "\"");
+    }
+    status = put_request(given, call);
+    SHEAF__PUT(body, "}");
+  }
+  call->output_tokens_max = 0;
+  return status;
+}
+
 int32_t sheaf__gemini_build(const sheaf_provider *provider, const sheaf_build *build,
                             sheaf_call *call) {
   (void)provider;
   sheaf__given given;
   sheaf_slice in_url;
   const sheaf_request *request = build->request;
-  call->operation = 0;
   call->output_tokens_max = SHEAF_ABSENT;
-  if (!read_url(build, &in_url)) {
+  if (!read_url(build, &in_url, &call->operation)) {
     return sheaf__build_fail(call, SHEAF_E_UNSUPPORTED, "url",
-                             "gemini offers /v1beta/models/MODEL:generateContent");
+                             "gemini offers /v1beta/models/MODEL:generateContent and "
+                             ":countTokens");
   }
   int32_t status = sheaf__given_read(build, SHEAF__KEY_CONTENTS, call, &given);
   if (status != SHEAF_OK) return status;
   sheaf_slice model = choose_model(&given, in_url);
   status = check_given(&given, model, call);
   if (status != SHEAF_OK) return status;
-  put_path(build, model, call->path);
+  put_path(build, model, call);
   sheaf_buf *body = call->body;
   sheaf_buf_reserve(body, request->prompt.bytes + request->messages.bytes + request->body.bytes +
                               request->system.bytes + request->params.bytes + 256);
   SHEAF__PUT(body, "{");
-  if (given.from != SHEAF__FROM_BODY) status = put_content(&given, call);
+  status = call->operation == SHEAF__GEMINI_COUNT ? put_counted(&given, model, call)
+                                                  : put_request(&given, call);
   if (status != SHEAF_OK) return status;
-  sheaf__put_nest(&given, &nest, body);
-  call->output_tokens_max = sheaf__nest_cap(&given, &nest);
-  sheaf__put_unnested(&given, &nest, body);
-  if (given.from == SHEAF__FROM_BODY) {
-    sheaf__put_rest_of_body(&given, body);
-  } else {
-    SHEAF__PUT(body, "}");
-  }
   return body->status != SHEAF_OK ? body->status : call->path->status;
 }

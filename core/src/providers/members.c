@@ -265,7 +265,7 @@ void sheaf__put_model(const sheaf__given *given, sheaf_buf *buf) {
 }
 
 /* A rare path: params beside a whole body. */
-static bool body_has(const sheaf__given *given, sheaf_slice key) {
+bool sheaf__body_has(const sheaf__given *given, sheaf_slice key) {
   sheaf_json_iter iter;
   sheaf_slice member, value;
   if (sheaf_json_iter_init(&iter, trimmed(given->body)) != SHEAF_OK) return false;
@@ -286,7 +286,7 @@ void sheaf__put_params(const sheaf__given *given, sheaf_buf *buf) {
   sheaf_slice key, value;
   sheaf__members_init(&members, given->params);
   while (sheaf__members_next(&members, &key, &value) == SHEAF_OK) {
-    if (!body_has(given, key)) sheaf__put_member(buf, key, value);
+    if (!sheaf__body_has(given, key)) sheaf__put_member(buf, key, value);
   }
 }
 
@@ -386,7 +386,7 @@ static void put_moved(const sheaf__given *given, const sheaf__nest *nest, sheaf_
 void sheaf__put_nest(const sheaf__given *given, const sheaf__nest *nest, sheaf_buf *buf) {
   sheaf_slice object = nest_object(given, nest);
   if (given->from == SHEAF__FROM_BODY && sheaf__given_has(given, nest->key) &&
-      body_has(given, sheaf_slice_of(nest->name))) {
+      sheaf__body_has(given, sheaf_slice_of(nest->name))) {
     return;
   }
   size_t mark = buf->bytes;
@@ -419,7 +419,7 @@ void sheaf__put_unnested(const sheaf__given *given, const sheaf__nest *nest, she
   sheaf__members_init(&members, given->params);
   while (sheaf__members_next(&members, &key, &value) == SHEAF_OK) {
     if (moved_find(nest, key) || is_dropped(nest, key) || names(nest->name, key)) continue;
-    if (given->from == SHEAF__FROM_BODY && body_has(given, key)) continue;
+    if (given->from == SHEAF__FROM_BODY && sheaf__body_has(given, key)) continue;
     sheaf__put_member(buf, key, value);
   }
 }

@@ -59,6 +59,8 @@ int32_t sheaf__given_read(const sheaf_build *build, uint32_t content_key, sheaf_
 static inline bool sheaf__given_has(const sheaf__given *given, uint32_t key) {
   return given->values[key].bytes > 0;
 }
+/* Whether the given body has a member of this name. */
+bool sheaf__body_has(const sheaf__given *given, sheaf_slice key);
 /* SHEAF_E_FIELD when no model is known. */
 int32_t sheaf__need_model(const sheaf__given *given, sheaf_call *call);
 /* A cap on output tokens given as a JSON value; SHEAF_ABSENT when it is none. */

@@ -3,12 +3,20 @@
  * Outline: which operation; build (options have an object of their own; stream is on unless told
  * otherwise); metrics; decode; events (NDJSON lines); tool calls; the entry. Durations are
  * nanoseconds. */
+#include "providers/ollama.h"
+
 #include "base/mem.h"
 #include "providers/decoding.h"
 #include "providers/messages.h"
+#include "providers/sharing.h"
 #include "providers/table.h"
 
-enum { CHAT = 0, GENERATE = 1, EMBED = 2, OPERATIONS = 3 };
+enum {
+  CHAT = SHEAF__OLLAMA_CHAT,
+  GENERATE = SHEAF__OLLAMA_GENERATE,
+  EMBED = SHEAF__OLLAMA_EMBED,
+  OPERATIONS = 3
+};
 
 static const struct {
   const char *path;
@@ -372,4 +380,8 @@ const sheaf_provider sheaf__ollama = {
     .classify = classify,
     .event = on_event,
     .tool_call = tool_call,
+    .traits = sheaf__ollama_traits,
+    .share = sheaf__ollama_share,
+    .items = sheaf__ollama_items,
+    .part = sheaf__ollama_part,
 };

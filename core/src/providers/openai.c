@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "providers/limits.h"
+#include "providers/sharing.h"
 #include "providers/table.h"
 
 /* ---- Chat and completions ---- */
@@ -205,4 +206,8 @@ const sheaf_provider sheaf__openai = {
     .event = sheaf__openai_event,
     .read_limits = read_limits,
     .tool_call = sheaf__openai_tool_call,
+    .traits = sheaf__openai_traits,
+    .share = sheaf__openai_share,
+    .items = sheaf__openai_items,
+    .part = sheaf__openai_part,
 };
