@@ -19,10 +19,10 @@ typedef struct sheaf__window_group {
   bool full;            /* members, inputs, tokens or bytes are at a ceiling */
   bool urgent;          /* one of them is urgent */
   bool only_deferrable; /* all of them are: they wait for company even while the gate is idle */
-  bool calls_out;       /* a call of this key is in flight */
-  bool gate_idle;       /* the gate would let one start now, and nothing else waits for it */
-  uint64_t first_ns;    /* the oldest member came */
-  uint64_t last_ns;     /* the latest member came */
+  bool calls_out;       /* a call of this key is in flight (eager) */
+  bool gate_idle;    /* the gate would let one start now, and nothing else waits for it (fixed) */
+  uint64_t first_ns; /* the oldest member came */
+  uint64_t last_ns;  /* the latest member came */
   uint64_t
       due_ns; /* the least of the members' due times and of their max_wait; SHEAF_NEVER: none */
   uint64_t gap_ns;      /* mean time between arrivals, an EMA with weight 1/8; 0: not known yet */

@@ -26,16 +26,20 @@ int32_t sheaf__prompts_schema(const char (*ids)[SHEAF__PROMPT_ID_BYTES], uint32_
 /* The user's one text: a JSON object of ids and prompts, as the inside of a JSON string. prompts: insides of JSON strings. */
 int32_t sheaf__prompts_write(const char (*ids)[SHEAF__PROMPT_ID_BYTES], const sheaf_slice *prompts,
                              uint32_t count, sheaf_buf *out);
-/* Reads the model's text (the inside of a JSON string, unescaped into scratch): fills answers[n] for each id, as insides of JSON
- * strings that live in scratch. Tolerates Markdown fences, text around the object, a bare array, an object of id: answer, and an
- * answer that is a value other than a string (its JSON text is the answer). SHEAF_OK; SHEAF_E_FIELD: doubt, *why says
- * which (static), nothing may be used; SHEAF_E_NOMEM. */
+/* Reads the model's text (the inside of a JSON string, unescaped behind what scratch holds; it does
+ * not lie in scratch itself): fills answers[n] for each id, as insides of JSON strings that live in
+ * scratch. Tolerates Markdown fences, text around the object, a bare array, an object of id: answer,
+ * commas before a closing bracket, and an answer that is a value other than a string (its JSON text
+ * is the answer; null is none). SHEAF_OK; SHEAF_E_FIELD: doubt, *why says which (static), nothing may
+ * be used; SHEAF_E_NOMEM. On failure scratch is as it was, and *why is set for doubt alone. count
+ * is 1..SHEAF__PROMPTS_MAX. */
 int32_t sheaf__prompts_read(sheaf_slice text_json, const char (*ids)[SHEAF__PROMPT_ID_BYTES],
                             uint32_t count, sheaf_buf *scratch, sheaf_slice *answers,
                             const char **why);
 
-/* How much two answers (insides of JSON strings) say the same, 0..1000: 1000 when they are equal but for case, space and
- * punctuation; else twice the share of words in common (Dice). Allocates in scratch alone; answers SHEAF_ABSENT without memory. */
+/* How much two answers (insides of JSON strings, outside scratch) say the same, 0..1000: 1000 when
+ * they are equal but for case, space and punctuation; else twice the share of words in common
+ * (Dice). Allocates in scratch alone and leaves it as it was; answers SHEAF_ABSENT without memory. */
 int64_t sheaf__prompts_agreement(sheaf_slice a, sheaf_slice b, sheaf_buf *scratch);
 
 #endif
