@@ -117,7 +117,8 @@ typedef struct bench_result {
   uint64_t index, total_ns, queue_ns;
   uint32_t error_class, attempts, throttles, billing, http_status, history_count;
   int64_t cost;
-  bool ok, attempted, resent, streamed;
+  bool ok, attempted, resent, streamed, deduplicated, cached, local;
+  int64_t input_tokens;
   char text[64], id[32], message[128], metadata[32];
 } bench_result;
 
@@ -141,7 +142,9 @@ typedef struct bench {
   uint32_t append_count;
   uint64_t cancels[64];
   uint32_t cancel_count;
-  uint32_t notices[16];   /* by kind */
+  uint32_t notices[16]; /* by kind */
+  char raw[BENCH_MAX];  /* of all deltas, one behind the other */
+  uint32_t raw_bytes, raw_deltas;
   char events[BENCH_MAX]; /* "d:text " for a delta, "x " for a discard, "r " for a result */
   bool store_answers;     /* each append is stored at once */
 } bench;
@@ -253,7 +256,11 @@ static inline void bench_take_result(bench *b, const sheaf_result *r) {
                        .ok = r->ok,
                        .attempted = r->attempted,
                        .resent = r->resent_unknown,
-                       .streamed = r->streamed};
+                       .streamed = r->streamed,
+                       .deduplicated = r->deduplicated,
+                       .cached = r->cached,
+                       .local = r->local,
+                       .input_tokens = r->usage.input_total};
   bench_copy(to->text, sizeof to->text, r->text);
   bench_copy(to->id, sizeof to->id, r->custom_id);
   bench_copy(to->message, sizeof to->message, r->error_message);
@@ -268,7 +275,14 @@ static inline void bench_take_events(bench *b) {
         bench_take_result(b, e.result);
         bench_say(b, "r", (sheaf_slice){NULL, 0});
         break;
-      case SHEAF_EVENT_DELTA: bench_say(b, "d:", e.text); break;
+      case SHEAF_EVENT_DELTA:
+        bench_say(b, "d:", e.text);
+        b->raw_deltas += e.raw.bytes > 0;
+        if (e.raw.bytes && b->raw_bytes + e.raw.bytes < sizeof b->raw) {
+          memcpy(b->raw + b->raw_bytes, e.raw.data, e.raw.bytes);
+          b->raw_bytes += (uint32_t)e.raw.bytes;
+        }
+        break;
       case SHEAF_EVENT_DISCARD: bench_say(b, "x", (sheaf_slice){NULL, 0}); break;
       default: b->notices[e.notice & 15]++;
     }

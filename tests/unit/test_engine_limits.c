@@ -295,6 +295,90 @@ TEST(equal_requests_leave_in_order) {
   bench_close(&b);
 }
 
+/* ---- Models take turns ---- */
+
+static uint64_t submit_to(const char *model, uint32_t priority) {
+  sheaf_request q = SHEAF_REQUEST_INIT;
+  q.prompt = q.model = sheaf_slice_of(model);
+  q.priority = priority;
+  return bench_submit_request(&b, &q);
+}
+
+/* The latest start is answered, so that the one place is free. */
+static void next_start(void) {
+  uint32_t before = b.start_count;
+  bench_answer(&b, before - 1, 200, "", "ok");
+  bench_step(&b, BENCH_MS);
+  CHECK_EQ(b.start_count, before + 1);
+}
+
+TEST(an_urgent_request_of_another_model_overtakes_what_waits) {
+  bench_init(&b);
+  b.options.concurrency = 1;
+  bench_open(&b);
+  for (int i = 0; i < 12; i++) submit_to("m", 0);
+  bench_step(&b, 0);
+  submit_to("n", SHEAF_PRIORITY_LOW);
+  submit_to("o", SHEAF_PRIORITY_URGENT);
+  next_start();
+  CHECK_STRING(b.starts[1].body, "o");
+  next_start();
+  CHECK_STRING(b.starts[2].body, "m");
+  bench_close(&b);
+}
+
+TEST(models_of_one_class_take_turns_however_few_places_there_are) {
+  bench_init(&b);
+  b.options.concurrency = 1;
+  bench_open(&b);
+  for (int i = 0; i < 6; i++) submit_to("m", 0);
+  for (int i = 0; i < 6; i++) submit_to("n", 0);
+  for (int i = 0; i < 6; i++) submit_to("o", 0);
+  bench_step(&b, 0);
+  for (uint32_t i = 1; i < 18; i++) next_start();
+  for (uint32_t i = 0; i < 18; i += 3) { /* each once in every three */
+    uint32_t seen = 0;
+    for (uint32_t k = i; k < i + 3; k++) seen |= 1u << (b.starts[k].body[0] - 'm');
+    CHECK_EQ(seen, 7);
+  }
+  bench_close(&b);
+}
+
+TEST(a_model_that_must_wait_is_passed_over) {
+  bench_init(&b);
+  b.options.concurrency = 1;
+  bench_open(&b);
+  submit_to("m", 0);
+  bench_step(&b, 0);
+  bench_answer(&b, 0, 429, "retry-after-ms: 60000\n", ""); /* its pool is paused */
+  submit_to("m", SHEAF_PRIORITY_URGENT);
+  submit_to("n", SHEAF_PRIORITY_LOW);
+  bench_step(&b, BENCH_MS);
+  CHECK_EQ(b.start_count, 2);
+  CHECK_STRING(b.starts[1].body, "n");
+  bench_close(&b);
+}
+
+TEST(no_model_waits_for_ever_behind_urgent_ones_of_another) {
+  bench_init(&b);
+  b.options.concurrency = 1;
+  b.options.class_wait_normal_ms = 5000;
+  bench_open(&b);
+  submit_to("m", SHEAF_PRIORITY_URGENT);
+  bench_step(&b, 0);
+  submit_to("n", 0);
+  uint32_t served = 0;
+  for (uint32_t i = 0; i < 100; i++) {
+    submit_to("m", SHEAF_PRIORITY_URGENT);
+    submit_to("m", SHEAF_PRIORITY_URGENT);
+    b.now_ns += 100 * BENCH_MS;
+    next_start();
+    if (b.starts[b.start_count - 1].body[0] == 'n') served = i;
+  }
+  CHECK(served >= 49 && served <= 52); /* its class waits five seconds at most, and one more turn */
+  bench_close(&b);
+}
+
 /* ---- Steady state ---- */
 
 TEST(a_steady_state_allocates_nothing) {
@@ -330,6 +414,10 @@ int main(void) {
   RUN(a_request_larger_than_the_whole_limit_ends_at_its_first_refusal);
   RUN(an_urgent_request_overtakes_what_waits);
   RUN(equal_requests_leave_in_order);
+  RUN(an_urgent_request_of_another_model_overtakes_what_waits);
+  RUN(models_of_one_class_take_turns_however_few_places_there_are);
+  RUN(a_model_that_must_wait_is_passed_over);
+  RUN(no_model_waits_for_ever_behind_urgent_ones_of_another);
   RUN(a_steady_state_allocates_nothing);
   return check_report();
 }

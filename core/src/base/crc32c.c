@@ -23,16 +23,31 @@
         ENTRIES_64(192, __VA_ARGS__)                                                       \
   }
 
-#ifdef SHEAF_SMALL /* A kilobyte of table instead of eight: where size counts for more than speed. */
-#define TABLES 1
-#else
-#define TABLES 8
-#endif
+#ifdef SHEAF_SMALL /* Half a byte a turn by 64 bytes of table: where size counts for more than speed. */
 
-static const uint32_t tables[TABLES][256] = {
+/* The first table's entries of the bytes whose lower half is 0. */
+static const uint32_t halves[16] = {
+#define HALF(i) ENTRY((i) << 4, 0u, 0u, 0u, 0u, 0x105ec76f, 0x20bd8ede, 0x417b1dbc, 0x82f63b78)
+    HALF(0), HALF(1), HALF(2),  HALF(3),  HALF(4),  HALF(5),  HALF(6),  HALF(7),
+    HALF(8), HALF(9), HALF(10), HALF(11), HALF(12), HALF(13), HALF(14), HALF(15),
+};
+
+uint32_t sheaf__crc32c(uint32_t crc, const void *data, size_t bytes) {
+  const uint8_t *at = data;
+  crc = ~crc;
+  for (; bytes; bytes--, at++) {
+    crc ^= *at;
+    crc = crc >> 4 ^ halves[crc & 15];
+    crc = crc >> 4 ^ halves[crc & 15];
+  }
+  return ~crc;
+}
+
+#else
+
+static const uint32_t tables[8][256] = {
     TABLE(0xf26b8303, 0xe13b70f7, 0xc79a971f, 0x8ad958cf, 0x105ec76f, 0x20bd8ede, 0x417b1dbc,
           0x82f63b78),
-#if TABLES > 1
     TABLE(0x13a29877, 0x274530ee, 0x4e8a61dc, 0x9d14c3b8, 0x3fc5f181, 0x7f8be302, 0xff17c604,
           0xfbc3faf9),
     TABLE(0xa541927e, 0x4f6f520d, 0x9edea41a, 0x38513ec5, 0x70a27d8a, 0xe144fb14, 0xc76580d9,
@@ -47,20 +62,19 @@ static const uint32_t tables[TABLES][256] = {
           0xf56e0ef4),
     TABLE(0x493c7d27, 0x9278fa4e, 0x211d826d, 0x423b04da, 0x847609b4, 0x0d006599, 0x1a00cb32,
           0x34019664),
-#endif
 };
 
 uint32_t sheaf__crc32c(uint32_t crc, const void *data, size_t bytes) {
   const uint8_t *at = data;
   crc = ~crc;
-#if TABLES > 1
   for (; bytes >= 8; bytes -= 8, at += 8) {
     crc ^= (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
     crc = tables[7][crc & 255] ^ tables[6][crc >> 8 & 255] ^ tables[5][crc >> 16 & 255] ^
           tables[4][crc >> 24] ^ tables[3][at[4]] ^ tables[2][at[5]] ^ tables[1][at[6]] ^
           tables[0][at[7]];
   }
-#endif
   for (; bytes; bytes--, at++) crc = crc >> 8 ^ tables[0][(crc ^ *at) & 255];
   return ~crc;
 }
+
+#endif

@@ -12,15 +12,20 @@ static const sheaf__place *place_for(const sheaf_engine *engine, sheaf_slice wan
   return NULL;
 }
 
+/* A caller of an older header knows fewer fields: those are absent. */
+void sheaf__request_copy(sheaf_request *to, const sheaf_request *given) {
+  memset(to, 0, sizeof *to);
+  size_t known = given->struct_bytes < sizeof *to ? given->struct_bytes : sizeof *to;
+  memcpy(to, given, known);
+  to->struct_bytes = sizeof *to;
+}
+
 /* The request with the engine's and the endpoint's defaults. Parameters of the request win: a
  * member that both name is taken from the request alone. */
 static int32_t with_defaults(sheaf_engine *engine, const sheaf_request *given,
                              sheaf_request *full) {
   const sheaf_engine_options *o = &engine->options;
-  memset(full, 0, sizeof *full);
-  size_t known = given->struct_bytes < sizeof *full ? given->struct_bytes : sizeof *full;
-  memcpy(full, given, known);
-  full->struct_bytes = sizeof *full;
+  sheaf__request_copy(full, given);
   const sheaf__place *place = place_for(engine, full->endpoint);
   if (full->model.bytes == 0 && full->body.bytes)
     full->model = sheaf_json_inside(sheaf_json_member(full->body, "model"));
@@ -136,13 +141,15 @@ static sheaf_buf text_borrow(sheaf_engine *engine, const sheaf__row *row) {
 }
 
 /* What a request's text comes to, or nearly so: one allocation without slack, for many of them wait. */
-static size_t text_bytes(const sheaf_request *request) {
+size_t sheaf__request_bytes(const sheaf_request *request) {
   return request->body.bytes + request->messages.bytes + request->prompt.bytes +
          request->params.bytes + request->system.bytes + request->model.bytes +
          request->metadata.bytes + request->custom_id.bytes + 192;
 }
 
-static void text_return(sheaf__row *row, const sheaf_buf *text) {
+static void text_return(sheaf_engine *engine, sheaf__row *row, const sheaf_buf *text) {
+  engine->queue_bytes += text->capacity;
+  engine->queue_bytes -= row->text_capacity;
   row->text = text->data;
   row->text_bytes = (uint32_t)text->bytes;
   row->text_capacity = (uint32_t)text->capacity;
@@ -181,11 +188,21 @@ static void take_fields(sheaf_engine *engine, const sheaf_request *request, shea
   row->item.enqueued_ns = engine->now_ns;
   row->item.klass = sheaf__queue_class_of(request->priority);
   row->item.node.seq = row->timer.seq = row->index;
+  if ((row->flags & SHEAF__ROW_STREAM) && (request->flags & SHEAF_REQUEST_RAW))
+    row->flags |= SHEAF__ROW_RAW;
   row->deadline_ns =
       request->deadline_ms
           ? sheaf__add_sat(engine->now_ns, sheaf__mul_sat(request->deadline_ms, SHEAF__MS))
           : SHEAF_NEVER;
-  engine->stats.admitted++;
+  sheaf__row_index(engine, row);
+}
+
+/* up: it is in; else it did not get in after all. */
+static void count_admitted(sheaf_engine *engine, const sheaf__row *row, bool up) {
+  uint64_t one = up ? 1 : UINT64_MAX;
+  engine->stats.admitted += one;
+  if (row->item.klass == 0) engine->stats.urgent += one;
+  if (row->item.klass >= 3) engine->stats.background += one;
 }
 
 /* A row that an earlier run may have sent: the policy speaks before anything else. */
@@ -232,35 +249,110 @@ static bool exceeds_context(const sheaf_engine *engine, const sheaf__row *row) {
   return row->counted + output > engine->options.context_tokens;
 }
 
+/* Its deadline is watched from here on. */
+void sheaf__row_time(sheaf_engine *engine, sheaf__row *row) {
+  uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
+  if (deadline == SHEAF_NEVER) return;
+  row->timer.key = deadline;
+  int32_t status = sheaf__heap_push(&engine->timers, &engine->allocator, &row->timer);
+  SHEAF_ASSERT(status == SHEAF_OK); /* reserved when the row was made */
+}
+
 static int32_t enqueue_new(sheaf_engine *engine, sheaf__row *row) {
   sheaf__route *route = &engine->routes[row->route];
   sheaf__pool *pool = &engine->pools[engine->seats[route->seats[0]].pool];
   sheaf__cost cost = sheaf__row_cost(row, pool);
   uint64_t units = ((uint64_t)cost.input_tokens + cost.output_tokens) / 256;
   row->item.cost = units == 0 ? 1 : (uint32_t)sheaf__min_u64(units, UINT32_MAX);
-  int32_t status =
-      sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns, 0);
+  bool twins = row->bond != NULL && row->bond->twin_hash != 0;
+  if (twins && sheaf__twin_join(engine, row)) {
+    sheaf__company_forget(engine, row);
+    return SHEAF_OK;
+  }
+  int32_t status = SHEAF_OK;
+  if (sheaf__company_belongs(row))
+    sheaf__company_join(engine, row);
+  else
+    status = sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns, 0);
   if (status) return status;
   row->state = SHEAF__AT_QUEUE;
   engine->rows_queued++;
-  uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
-  if (deadline != SHEAF_NEVER) {
-    row->timer.key = deadline;
-    status = sheaf__heap_push(&engine->timers, &engine->allocator, &row->timer);
-    SHEAF_ASSERT(status == SHEAF_OK); /* reserved when the row was made */
-  }
+  sheaf__row_time(engine, row);
+  if (twins) sheaf__twin_lead(engine, row);
   route->blocked_until_ns = 0;
   engine->launch_due = true;
   return SHEAF_OK;
 }
 
+/* The source's say: was it done in an earlier run? */
+static int32_t ask_admit(sheaf_engine *engine, sheaf_request *request, const sheaf__row *row,
+                         uint64_t *index) {
+  if (engine->source.admit == NULL) return SHEAF_OK;
+  request->custom_id = sheaf__row_id(row);
+  engine->inside = true;
+  int32_t status = engine->source.admit(engine->source.ctx, engine->next_index, request,
+                                        sheaf__row_fingerprint(row));
+  engine->inside = false;
+  if (status == SHEAF_E_END) {
+    engine->stats.skipped++;
+    if (index != NULL) *index = engine->next_index;
+    engine->next_index++;
+  }
+  return status;
+}
+
+/* A row that the preprocess hook has answered or refused. */
+static int32_t admit_answered(sheaf_engine *engine, sheaf_request *request, uint64_t *index,
+                              sheaf_slice text, bool ask_source) {
+  sheaf__answer *answer = sheaf__answer_of_text(engine, text);
+  if (answer == NULL) return SHEAF_E_NOMEM;
+  sheaf__row *row;
+  int32_t status = sheaf__row_take(engine, &row);
+  if (status) {
+    sheaf__answer_release(engine, answer);
+    return status;
+  }
+  sheaf_buf buf = text_borrow(engine, row);
+  status = finish_text(engine, request, row, &buf);
+  text_return(engine, row, &buf);
+  if (status == SHEAF_OK && ask_source) status = ask_admit(engine, request, row, index);
+  if (status) {
+    sheaf__answer_release(engine, answer);
+    sheaf__row_release(engine, row);
+    return status;
+  }
+  if (index != NULL) *index = engine->next_index;
+  take_fields(engine, request, row);
+  count_admitted(engine, row, true);
+  row->path = row->route = UINT16_MAX;
+  row->said.answer = answer;
+  row->flags |= SHEAF__ROW_LOCAL;
+  row->state = SHEAF__AT_FLIGHT;
+  engine->rows_flying++;
+  sheaf__complete(engine, row, SHEAF_CLASS_NONE, NULL);
+  return SHEAF_OK;
+}
+
 int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t *index,
                      sheaf_parse_error *error, bool ask_source) {
-  sheaf_request request;
+  sheaf_request request, seen;
   if (engine->held.count && sheaf__ranges_hold(&engine->held, engine->next_index)) {
     if (index != NULL) *index = engine->next_index;
     engine->next_index++; /* a job of an earlier run holds it */
     return SHEAF_OK;
+  }
+  if (engine->hooks.preprocess != NULL) {
+    sheaf_slice answer;
+    sheaf__request_copy(&seen, given);
+    int32_t said = sheaf__preprocess(engine, &seen, &answer);
+    if (said == SHEAF_E_END) return admit_answered(engine, &seen, index, answer, ask_source);
+    if (said != SHEAF_OK) {
+      if (index != NULL) *index = engine->next_index;
+      return sheaf__admit_refused(
+          engine, &seen,
+          &(sheaf_parse_error){.message = "the preprocess hook refused the request"});
+    }
+    given = &seen;
   }
   int32_t status = with_defaults(engine, given, &request);
   if (status) return status;
@@ -273,28 +365,20 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   status = sheaf__row_take(engine, &row);
   if (status) return status;
   sheaf_buf text = text_borrow(engine, row);
-  sheaf_buf_reserve(&text, text_bytes(&request));
+  sheaf_buf_reserve(&text, sheaf__request_bytes(&request));
   status = build(engine, &request, row, &text, error);
   if (status == SHEAF_OK) status = finish_text(engine, &request, row, &text);
-  text_return(row, &text);
+  text_return(engine, row, &text);
+  if (status == SHEAF_OK) status = sheaf__bond_make(engine, row, &request);
   if (status == SHEAF_E_TOO_LONG && error != NULL && error->message == NULL)
     refuse(error, status, "custom_id", "custom_id is longer than 512 bytes: shorten it");
   if (status == SHEAF_OK) { /* with room in the queue now, the push below cannot fail half-way */
     status = sheaf__queue_reserve(&engine->routes[row->route].queue, &engine->allocator,
                                   engine->routes[row->route].queue.count + 1);
   }
-  if (status == SHEAF_OK && ask_source && engine->source.admit != NULL) {
-    request.custom_id = sheaf__row_id(row);
-    engine->inside = true;
-    status = engine->source.admit(engine->source.ctx, engine->next_index, &request,
-                                  sheaf__row_fingerprint(row));
-    engine->inside = false;
-    if (status == SHEAF_E_END) {
-      engine->stats.skipped++;
-      if (index != NULL) *index = engine->next_index;
-      engine->next_index++;
-    }
-  }
+  if (status == SHEAF_OK && row->bond != NULL)
+    status = sheaf__company_reserve(engine, row, sheaf__queue_class_of(request.priority));
+  if (status == SHEAF_OK && ask_source) status = ask_admit(engine, &request, row, index);
   if (status) {
     row->state = SHEAF__AT_FREE;
     sheaf__row_release(engine, row);
@@ -302,11 +386,12 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   }
   if (index != NULL) *index = engine->next_index;
   take_fields(engine, &request, row);
+  count_admitted(engine, row, true);
   if (sheaf__meets_unknown(engine, row)) return SHEAF_OK;
   const sheaf__lane *lane = engine->lanes[row->lane];
   if (lane != NULL) { /* the lane keeps what it needs of the row; its memory is free again */
     status = sheaf__flight_join(engine, lane, row);
-    if (status) engine->next_index--, engine->stats.admitted--;
+    if (status) engine->next_index--, count_admitted(engine, row, false);
     sheaf__row_release(engine, row);
     return status;
   }
@@ -330,12 +415,13 @@ int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
   if (status) return status;
   sheaf_buf text = text_borrow(engine, row);
   status = finish_text(engine, request, row, &text);
-  text_return(row, &text);
+  text_return(engine, row, &text);
   if (status) {
     sheaf__row_release(engine, row);
     return status;
   }
   take_fields(engine, request, row);
+  count_admitted(engine, row, true);
   row->path = row->route = UINT16_MAX;
   row->state = SHEAF__AT_FLIGHT;
   engine->rows_flying++;
@@ -346,8 +432,13 @@ int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
 
 /* A row that left with a flight comes back as itself: same index, no new admission. */
 int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *given, uint64_t index) {
-  sheaf_request request;
+  sheaf_request request, seen;
   sheaf__row *row;
+  if (engine->hooks.preprocess != NULL) { /* it was changed when it first came, and is so again */
+    sheaf_slice answer;
+    sheaf__request_copy(&seen, given);
+    if (sheaf__preprocess(engine, &seen, &answer) == SHEAF_OK) given = &seen;
+  }
   int32_t status = with_defaults(engine, given, &request);
   if (status == SHEAF_OK) status = sheaf__row_take(engine, &row);
   if (status) return status;
@@ -356,16 +447,46 @@ int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *given, uin
   sheaf_buf text = text_borrow(engine, row);
   status = build(engine, &request, row, &text, NULL);
   if (status == SHEAF_OK) status = finish_text(engine, &request, row, &text);
-  text_return(row, &text);
+  text_return(engine, row, &text);
   if (status == SHEAF_OK) {
     take_fields(engine, &request, row);
-    engine->stats.admitted--;
     row->lane = SHEAF_LANE_LIVE;
     status = enqueue_new(engine, row);
   }
   engine->next_index = next;
   if (status) sheaf__row_release(engine, row);
   return status;
+}
+
+/* A row that nobody submitted: with the body of a member and its merged answer as metadata. It is of
+ * the lowest class, and the records cover it as they cover the member. */
+int32_t sheaf__row_shadow(sheaf_engine *engine, sheaf__row *row, const sheaf__row *of,
+                          sheaf_slice answer) {
+  sheaf_buf text = text_borrow(engine, row);
+  size_t head = (size_t)of->body_bytes + of->id_bytes + 16; /* body, id, fingerprint */
+  sheaf_buf_reserve(&text, head + answer.bytes);
+  sheaf_buf_append(&text, of->text, head);
+  sheaf_buf_append_slice(&text, answer);
+  int32_t status = text.status;
+  text_return(engine, row, &text);
+  if (status) return status;
+  row->index = of->index;
+  row->deadline_ns = SHEAF_NEVER;
+  row->body_bytes = of->body_bytes;
+  row->id_bytes = of->id_bytes;
+  row->output_max = of->output_max;
+  row->counted = of->counted;
+  row->queue_us = UINT32_MAX;
+  row->route = of->route;
+  row->path = of->path;
+  row->operation = of->operation;
+  row->lane = SHEAF_LANE_LIVE;
+  row->flags = SHEAF__ROW_SHADOW | SHEAF__ROW_SOLO | SHEAF__ROW_RANGED;
+  row->item.enqueued_ns = engine->now_ns;
+  row->item.cost = of->item.cost;
+  row->item.klass = SHEAF__CLASS_COUNT - 1;
+  row->item.node.seq = row->timer.seq = of->index;
+  return SHEAF_OK;
 }
 
 /* A row for a result whose request is long gone: its id is all that is left of it. */
@@ -377,7 +498,7 @@ int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row,
   engine->next_index = action->index;
   sheaf_buf text = text_borrow(engine, row);
   int32_t status = finish_text(engine, &request, row, &text);
-  text_return(row, &text);
+  text_return(engine, row, &text);
   engine->next_index = next;
   row->index = action->index;
   row->source_ref = action->source_ref;

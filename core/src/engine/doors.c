@@ -110,7 +110,9 @@ static uint64_t read_ahead(const sheaf_engine *engine) {
       engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
   uint64_t open = cap > engine->calls_out ? cap - engine->calls_out : 0;
   uint64_t wanted = open + 32;
-  uint64_t waiting = engine->rows_queued + engine->rows_waiting + engine->rows_done;
+  /* Those that wait for company are no reason to read less: they wait for what is read. */
+  uint64_t waiting =
+      engine->rows_queued - engine->rows_gathering + engine->rows_waiting + engine->rows_done;
   return wanted > waiting ? sheaf__min_u64(wanted - waiting, sheaf_engine_room(engine)) : 0;
 }
 
@@ -127,7 +129,7 @@ static void pull(sheaf_engine *engine) {
       engine->inside = false;
       if (status == SHEAF_E_LATER) return;
       if (status == SHEAF_E_END) {
-        engine->input_ended = true;
+        sheaf_engine_end_input(engine);
         return;
       }
       if (status) {
@@ -149,6 +151,8 @@ static void pull(sheaf_engine *engine) {
   /* Rows that were done already took turns without filling anything: there may be more to read at
    * once. */
   engine->pull_due = engine->rows_inside - inside < taken;
+  /* Or they wait for company, and are read until a group is full or nobody else has room. */
+  if (engine->rows_gathering && taken && !engine->event_pending) engine->pull_due = true;
 }
 
 static void act(sheaf_engine *engine) {

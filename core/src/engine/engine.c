@@ -32,6 +32,9 @@ static int32_t copy_options(sheaf_engine *engine, const sheaf_engine_options *gi
   *text = '{';
   if (o->params.bytes) memcpy(text + 1, o->params.data, o->params.bytes);
   text[1 + o->params.bytes] = '}';
+  if (o->secret != NULL) memcpy(engine->secret, o->secret, sizeof engine->secret);
+  engine->has_secret = o->secret != NULL;
+  o->secret = engine->secret;
   engine->default_params = (sheaf_slice){text, o->params.bytes + 2};
   o->params.data = text + 1;
   sheaf_parse_error error;
@@ -53,12 +56,16 @@ int32_t sheaf_engine_new(const sheaf_engine_options *options, const sheaf_alloca
   engine->run_deadline_ns = engine->next_start_all_ns = SHEAF_NEVER;
   sheaf_buf_init(&engine->text, a, SIZE_MAX / 2);
   sheaf_buf_init(&engine->delta, a, SIZE_MAX / 2);
+  sheaf_buf_init(&engine->raw, a, SIZE_MAX / 2);
   sheaf_buf_init(&engine->checked_text, a, SIZE_MAX / 2);
   sheaf_buf_init(&engine->path_buf, a, 8192);
   sheaf_buf_init(&engine->params_buf, a, SHEAF__BODY_BYTES_MAX);
   sheaf__histogram_init(&engine->queue_times);
   sheaf__histogram_init(&engine->ttft);
   sheaf__histogram_init(&engine->latency);
+  sheaf__histogram_init(&engine->response);
+  sheaf__histogram_init(&engine->group_waits);
+  sheaf__heap_init(&engine->company_timers, UINT32_MAX);
   int32_t status = copy_options(engine, options);
   if (status == SHEAF_OK) status = sheaf__places_init(engine);
   if (status) {
@@ -67,12 +74,7 @@ int32_t sheaf_engine_new(const sheaf_engine_options *options, const sheaf_alloca
   }
   const sheaf_engine_options *o = &engine->options;
   if (o->tokens != NULL) engine->tokens = *o->tokens;
-  engine->retry = (sheaf__retry_options){.max_retries = o->max_retries,
-                                         .max_throttles = o->max_throttles,
-                                         .retry_base_ms = o->retry_base_ms,
-                                         .retry_max_ms = o->retry_max_ms,
-                                         .resend_unknown = (uint32_t)o->resend_unknown,
-                                         .seed = o->seed};
+  sheaf__retry_options_of(o, &engine->retry);
   *out = engine;
   return SHEAF_OK;
 }
@@ -85,12 +87,17 @@ void sheaf_engine_free(sheaf_engine *engine) {
   sheaf__heap_deinit(&engine->timers,
                      &allocator); /* heaps let go of their nodes, so the rows outlive them */
   sheaf__places_deinit(engine);
+  sheaf__companies_deinit(engine);
+  sheaf__groups_deinit(engine);
   sheaf__slots_deinit(engine);
+  sheaf__bonds_deinit(engine);
+  sheaf__cache_deinit(engine);
   sheaf__records_deinit(engine);
   sheaf__ring_deinit(&engine->actions, &allocator);
   sheaf__ring_deinit(&engine->events, &allocator);
   sheaf_buf_deinit(&engine->text);
   sheaf_buf_deinit(&engine->delta);
+  sheaf_buf_deinit(&engine->raw);
   sheaf_buf_deinit(&engine->checked_text);
   sheaf_buf_deinit(&engine->path_buf);
   sheaf_buf_deinit(&engine->params_buf);
@@ -102,24 +109,38 @@ void sheaf_engine_free(sheaf_engine *engine) {
 /* ---- Requests in ---- */
 
 uint64_t sheaf_engine_room(const sheaf_engine *engine) {
-  uint64_t waiting = engine->rows_queued + engine->rows_waiting;
+  uint64_t waiting = engine->rows_queued + engine->rows_waiting + engine->rows_twins;
+  if (engine->queue_bytes >= engine->options.queue_bytes_max) return 0;
   return engine->options.queue_capacity > waiting ? engine->options.queue_capacity - waiting : 0;
+}
+
+/* A request beyond the limit of bytes gets in when nothing else waits: else it never could. */
+static bool has_bytes(const sheaf_engine *engine, const sheaf_request *request) {
+  uint64_t bytes = sheaf__request_bytes(request), max = engine->options.queue_bytes_max;
+  if (sheaf__add_sat(engine->queue_bytes, bytes) <= max) return true;
+  return bytes > max && engine->rows_queued + engine->rows_waiting + engine->rows_twins == 0;
 }
 
 int32_t sheaf_engine_submit(sheaf_engine *engine, const sheaf_request *request, uint64_t *index,
                             sheaf_parse_error *error) {
   if (engine == NULL || request == NULL || engine->inside) return SHEAF_E_MISUSE;
   if (engine->input_ended || engine->draining) return SHEAF_E_END;
-  if (sheaf_engine_room(engine) == 0) return SHEAF_E_FULL;
+  if (engine->options.queue_capacity <=
+      engine->rows_queued + engine->rows_waiting + engine->rows_twins)
+    return SHEAF_E_FULL;
+  sheaf_request copy; /* a caller of an older header has a shorter one */
+  sheaf__request_copy(&copy, request);
+  if (!has_bytes(engine, &copy)) return SHEAF_E_FULL;
   sheaf_parse_error unused;
   if (error == NULL) error = &unused;
   memset(error, 0, sizeof *error);
-  return sheaf__admit(engine, request, index, error, false);
+  return sheaf__admit(engine, &copy, index, error, false);
 }
 
 int32_t sheaf_engine_end_input(sheaf_engine *engine) {
   if (engine == NULL) return SHEAF_E_MISUSE;
   engine->input_ended = true;
+  if (engine->rows_gathering) engine->launch_due = true; /* who waits for company waits in vain */
   return SHEAF_OK;
 }
 
@@ -155,24 +176,6 @@ void sheaf__call_unsent(sheaf_engine *engine, sheaf__call *call) {
   }
 }
 
-int32_t sheaf_engine_cancel(sheaf_engine *engine, uint64_t index) {
-  if (engine == NULL || engine->inside) return SHEAF_E_MISUSE;
-  for (uint32_t i = 0; i < engine->row_chunk_count; i++)
-    for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
-      sheaf__row *row = &engine->row_chunks[i][k];
-      if (row->state == SHEAF__AT_FREE || row->state == SHEAF__AT_DONE || row->index != index)
-        continue;
-      if (row->state == SHEAF__AT_FLIGHT) {
-        row->flags |= SHEAF__ROW_CANCEL;
-        sheaf__call_cancel(engine, row->call);
-      } else {
-        sheaf__complete(engine, row, SHEAF_CLASS_CANCELLED, "cancelled by the caller");
-      }
-      return SHEAF_OK;
-    }
-  return SHEAF_E_NOT_FOUND;
-}
-
 int32_t sheaf_engine_drain(sheaf_engine *engine) {
   if (engine == NULL || engine->inside) return SHEAF_E_MISUSE;
   if (engine->draining) return SHEAF_OK;
@@ -182,6 +185,7 @@ int32_t sheaf_engine_drain(sheaf_engine *engine) {
   for (uint32_t i = 0; i < engine->call_count;
        i++) /* decided, but nobody has taken the START yet: it stays here */
     if (engine->calls[i]->out && !engine->calls[i]->handed_out) engine->calls[i]->cancelling = true;
+  sheaf__shadows_drop(engine);
   return SHEAF_OK;
 }
 
@@ -192,6 +196,7 @@ int32_t sheaf_engine_abort(sheaf_engine *engine) {
     sheaf__call *call = engine->calls[i];
     if (!call->out) continue;
     if (call->row != NULL) call->row->flags |= SHEAF__ROW_CANCEL;
+    if (call->group != NULL) sheaf__group_cancel(call->group);
     sheaf__call_cancel(engine, call);
   }
   return SHEAF_OK;
@@ -288,6 +293,7 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms) 
     /* What was submitted before the first step came in at its time. */
     for (uint32_t i = 0; i < engine->row_chunk_count; i++)
       for (uint32_t k = 0; k < SHEAF__CHUNK; k++) sheaf__restamp(engine, &engine->row_chunks[i][k]);
+    sheaf__companies_restamp(engine);
   }
   if (now_ns > engine->now_ns) engine->now_ns = now_ns;
   engine->unix_ms = unix_ms;
@@ -296,6 +302,7 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms) 
   sheaf__timers_run(engine);
   if (engine->stop_class)
     sheaf__stopped_routes(engine); /* behind the timers: they bring rows back to stopped routes */
+  if (engine->pumped_first != NULL) sheaf__groups_run(engine);
   if (engine->flights != NULL) sheaf__flights_run(engine);
   if (!engine->run_late && engine->run_deadline_ns <= engine->now_ns) {
     engine->run_late = true;
@@ -325,7 +332,8 @@ int32_t sheaf_engine_step(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms
 
 uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
   if (engine->recorded_count ||
-      (engine->launch_due && engine->rows_queued && !engine->recovering && !engine->draining))
+      (engine->launch_due && engine->rows_queued && !engine->recovering && !engine->draining &&
+       !engine->paused))
     return 0;
   if (engine->store_failed && !engine->draining) return 0;
   if (engine->pull_due && !engine->input_ended) return 0;
@@ -334,7 +342,9 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
   uint64_t at = SHEAF_NEVER;
   const sheaf__heap_node *first = sheaf__heap_peek(&engine->timers);
   if (first != NULL) at = first->key;
-  if ((engine->rows_queued || engine->flights != NULL) && !engine->draining)
+  if (engine->pumped_first != NULL && engine->rows_done < SHEAF__FLIGHT_RESULTS_MAX)
+    at = sheaf__min_u64(at, engine->pump_again_ns); /* members whose reply came are to be told */
+  if ((engine->rows_queued || engine->flights != NULL) && !engine->draining && !engine->paused)
     at = sheaf__min_u64(at, engine->next_start_all_ns);
   if (engine->run_deadline_ns != SHEAF_NEVER && !engine->run_late)
     at = sheaf__min_u64(at, engine->run_deadline_ns);

@@ -1,10 +1,11 @@
 /* engine_int.h: the state of the corridor. Only the files of this folder include it.
  *
  * Invariants (sheaf__engine_check walks them after every step in tests):
- *   - a row is in exactly one place: queue, wait (timer heap), flight, done (its event not yet
- * taken), free;
- *   - a call (exchange slot) has one owner from launch until its row's event is taken or its retry
- * begins;
+ *   - a row is in exactly one place: queue (its route's, or its company's), wait (timer heap), flight
+ * (a call of its own, or a place in a group), behind its twin, done (its event not yet taken), free;
+ *   - a call (exchange slot) has one owner from launch until its row's event is taken, its retry
+ * begins or the last of its group's members was told;
+ *   - a company's sums are those of its members, and it lives while a row belongs to it;
  *   - the sum of the seats' in_flight = calls that are out; each call out holds one reservation of
  * one pool;
  *   - a row completes once: done_rows + inside + free = all rows ever made;
@@ -45,14 +46,50 @@ enum { /* where a row is */
        SHEAF__AT_QUEUE = 1,
        SHEAF__AT_WAIT = 2, /* for a retry */
        SHEAF__AT_FLIGHT = 3,
-       SHEAF__AT_DONE = 4
+       SHEAF__AT_DONE = 4,
+       SHEAF__AT_TWIN = 5 /* waits for what the call of an identical row brings: twins.c */
 };
 
 typedef struct sheaf__call sheaf__call;
 typedef struct sheaf__flight sheaf__flight;
+typedef struct sheaf__row sheaf__row;
+typedef struct sheaf__company sheaf__company;
+typedef struct sheaf__group sheaf__group;
+
+/* An answer that no call of the row's own stands behind: of a hook, or from the cache, which holds
+ * it, too. Its slices point into what follows it in memory. */
+typedef struct sheaf__answer {
+  uint32_t refs;
+  uint32_t http_status;
+  size_t bytes; /* of the whole block */
+  sheaf_slice body;
+  sheaf_decoded decoded;
+} sheaf__answer;
+
+/* What rows have that may share a call or an answer with others. Made with the row, in bonds.c. */
+typedef struct sheaf__bond {
+  struct sheaf__bond *next_free;
+  sheaf_traits traits; /* of the row's final body */
+  uint64_t trust;      /* hash of the trust_key; 0: it has none */
+  uint64_t max_wait_ms;
+  /* ---- twins.c ---- */
+  sheaf__row *row;
+  uint64_t twin_hash; /* 0: not a matter of twins */
+  /* The leader heads its ring of twins; alone it points to itself. */
+  struct sheaf__bond *twin_next, *twin_before;
+  struct sheaf__bond *leader;    /* NULL: it leads */
+  struct sheaf__bond *same_slot; /* further leaders in its slot of the table */
+  bool leads;                    /* it stands in the table */
+  /* ---- company.c, groups.c ---- */
+  sheaf__company *company; /* with whom it waits; kept until it completes. NULL: it goes alone */
+  sheaf__group *group;     /* in flight in a call of several */
+  uint32_t group_place;    /* of that group's members */
+  uint32_t group_max;      /* what a refused group was cut to; 0: as the options say */
+  uint32_t tokens;         /* of its input, as first estimated: sums stay true when it leaves */
+} sheaf__bond;
 
 /* One request inside the engine. Its text is one block: body, then custom_id, metadata. */
-typedef struct sheaf__row {
+struct sheaf__row {
   sheaf__queue_item item; /* in its route's queue */
   sheaf__heap_node timer; /* deadline, or the end of a wait, whichever is first */
   char *text;             /* a sheaf_buf's memory, lent to one while it is written: see admit.c */
@@ -62,9 +99,13 @@ typedef struct sheaf__row {
   uint64_t source_ref;
   void *user;
   uint64_t deadline_ns;
-  sheaf__call *call;              /* FLYING, and DONE when a reply stands behind the result */
-  const char *message;            /* local errors: static */
+  sheaf__call *call; /* FLYING, and DONE when a reply stands behind the result */
+  union {
+    const char *message;   /* local errors: static */
+    sheaf__answer *answer; /* DONE as LOCAL or CACHED */
+  } said;
   struct sheaf__history *history; /* NULL until a first failure */
+  sheaf__bond *bond;              /* NULL: it travels alone */
   uint32_t body_bytes;
   uint32_t output_max; /* tokens; UINT32_MAX: not capped */
   uint32_t counted;    /* input tokens; UINT32_MAX: not counted */
@@ -75,15 +116,15 @@ typedef struct sheaf__row {
   uint16_t path;
   uint16_t attempts;
   uint16_t owes_milli; /* of the retry budget, still to be paid before the next try */
+  uint16_t flags;
   sheaf__tries tries;
   uint8_t state;
-  uint8_t flags;
   uint8_t billing; /* the worst so far */
   uint8_t operation;
   uint8_t lane;
   uint8_t last_place; /* index of the endpoint of the latest attempt */
   uint8_t error_class;
-} sheaf__row;
+};
 
 enum { /* flags of a row */
        SHEAF__ROW_TASK = 1,
@@ -93,6 +134,12 @@ enum { /* flags of a row */
        SHEAF__ROW_CANCEL = 16,         /* cancelled while flying */
        SHEAF__ROW_UNSENT = 32,         /* ends as attempted:false */
        SHEAF__ROW_UNKNOWN_BEFORE = 64, /* an earlier run left it unknown */
+       SHEAF__ROW_TWIN = 0x80,         /* a twin's call ended it */
+       SHEAF__ROW_CACHED = 0x100,      /* answered from the cache */
+       SHEAF__ROW_LOCAL = 0x200,       /* answered by a hook */
+       SHEAF__ROW_RAW = 0x400,         /* its deltas carry the stream's bytes */
+       SHEAF__ROW_SOLO = 0x800,        /* it is not merged any more */
+       SHEAF__ROW_SHADOW = 0x1000      /* nobody's request: canary.c */
 };
 
 /* What failed attempts left behind. */
@@ -108,6 +155,8 @@ struct sheaf__call {
   sheaf_exchange exchange; /* what the transport sees; exchange.id == 0: free */
   sheaf__row *row;         /* live lane */
   sheaf__flight *flight;   /* other lanes */
+  sheaf__group *group;     /* several rows: row and flight are NULL */
+  sheaf__company *company; /* whose key it is out for */
   uint32_t slot;
   uint32_t seat;
   uint32_t flight_tag;
@@ -132,10 +181,16 @@ struct sheaf__call {
   bool cancelling;
   bool delta_queued;
   bool delta_taken;                   /* the caller saw text of this attempt */
+  uint32_t shown_by;                  /* twins of its row that show this reply, too */
   uint64_t ticket;                    /* START waits until this is stored */
   struct sheaf__streaming *streaming; /* NULL until a stream came */
   size_t body_fed;                    /* bytes of body already framed */
   size_t text_given;                  /* bytes of the stream's text already in deltas */
+  size_t raw_given;                   /* bytes of body already in deltas of a RAW row */
+  uint64_t group_id;                  /* 0: never waited for company */
+  uint32_t group_members;             /* of the call that the reply came with */
+  bool has_share;                     /* the row's share of what its group's call cost: */
+  int64_t share_usd_nano;
   sheaf_decoded decoded;
 };
 
@@ -143,6 +198,7 @@ typedef struct sheaf__streaming {
   sheaf__framer framer;
   sheaf_stream stream;
   int32_t failure;
+  size_t whole; /* of the body: whole events with what ends them; at its end, all */
 } sheaf__streaming;
 
 /* A provider endpoint as the options gave it, with its headers ready. */
@@ -153,7 +209,7 @@ typedef struct sheaf__place {
   sheaf_header *headers;
   uint32_t header_count;
   uint32_t header_capacity;
-  bool stopped; /* its key was refused: nothing more is sent with it */
+  bool stopped;   /* its key was refused: nothing more is sent with it */
   uint64_t group; /* hash of the quota group */
 } sheaf__place;
 
@@ -175,6 +231,9 @@ typedef struct sheaf__route {
   uint16_t seats[SHEAF__ENDPOINTS_MAX];
   const sheaf_price *price;
   sheaf__queue queue;
+  uint32_t gathering;        /* rows in companies, in the queue or not */
+  bool rests;                /* it can start nothing more in this launch */
+  uint64_t served_seq;       /* of its latest start; 0: none yet */
   uint64_t blocked_until_ns; /* launch need not look before this unless something happened */
 } sheaf__route;
 
@@ -208,6 +267,90 @@ struct sheaf__flight {
   sheaf__lane_action action;
 };
 
+/* Rows that wait for one another because they may share a call: company.c. Its item stands in the
+ * route's queue as soon as they may leave; until the gate has room, others join. */
+struct sheaf__company {
+  sheaf__queue_item item;        /* the first member, as of a row; its tag tells which it is */
+  sheaf__heap_node timer;        /* when to ask again whether they leave; in company_timers */
+  sheaf__company *next, *before; /* all of them */
+  sheaf__company *same_slot;     /* of the table */
+  sheaf__company *look_next;     /* to be asked in this launch */
+  sheaf__company *idle_next, *idle_before;
+  uint64_t key, trust;
+  uint16_t route;
+  uint16_t path;
+  uint8_t operation;
+  bool to_look;
+  bool idle; /* empty, with nothing out: it may be let go */
+  uint32_t share;
+  uint32_t inputs_max; /* of one call, by the provider; 0: none known */
+  uint64_t tokens_max;
+  uint64_t prefix_bytes; /* what its bodies have in common */
+  sheaf__queue members;
+  uint64_t inputs, tokens, bytes; /* of all members */
+  uint32_t hurried;               /* members that do not wait for company */
+  uint32_t refs;                  /* rows that belong to it, wherever they are */
+  uint32_t calls_out;
+  uint64_t first_ns; /* the oldest member came; SHEAF_NEVER: to be found anew */
+  uint64_t last_ns;  /* the latest new row came; SHEAF_NEVER: none yet */
+  uint64_t gap_ns;   /* between new rows, the mean; 0: not known yet */
+  uint64_t group_id; /* of the group that gathers; 0: it is empty */
+  sheaf__cost refused; /* by the gate: nobody is gathered in vain for the same again */
+  bool was_refused;
+};
+
+enum { /* what the end of a group's call means to its members */
+       SHEAF__FATE_OPEN = 0,
+       SHEAF__FATE_PARTS = 1,  /* each has its part of the reply */
+       SHEAF__FATE_EACH = 2,   /* each meets the failure as if it had been its own */
+       SHEAF__FATE_ALONE = 3,  /* each is sent by itself */
+       SHEAF__FATE_HALVES = 4, /* in groups of half the size */
+       SHEAF__FATE_LOST = 5    /* without memory for too long: they end here */
+};
+
+/* One call for several rows, from its launch to the last member's end: groups.c. */
+struct sheaf__group {
+  sheaf__group *next; /* of the free ones, or of those whose reply came */
+  uint64_t id;        /* as in group events */
+  sheaf__company *company;
+  sheaf__call *call;             /* out, and then kept until each member has its part */
+  uint32_t count;                /* members at its launch */
+  uint32_t left;                 /* of those, still in it */
+  uint32_t at;                   /* the next whose end is to be told */
+  uint32_t apart;                /* members when the reply came */
+  uint32_t parted, items_parted; /* INPUTS: of so many members the items were counted */
+  uint32_t fate;
+  uint32_t starved; /* turns without memory */
+  bool paid;        /* the retry budget, once for all */
+  bool retried;
+  bool dissolved;    /* a member left before the call did: the others go back */
+  uint64_t wait_ns;  /* those that try again meet again */
+  const char *why;   /* why the reply was discarded; static */
+  uint32_t capacity; /* of the arrays of members */
+  sheaf__row **rows; /* NULL: it left */
+  sheaf_slice *bodies;
+  sheaf_traits *traits;
+  char (*ids)[20];      /* PROMPTS: SHEAF__PROMPT_ID_BYTES */
+  uint64_t *input_upto; /* what of the input is the members' up to each, in parts of the last */
+  uint64_t *output_upto;
+  sheaf_slice *items; /* of the reply: one per input, or one answer per member */
+  uint32_t item_count, item_capacity;
+  sheaf_slice span; /* INPUTS: the reply's bytes from its first item to the end of its last */
+  sheaf_shared shared;
+  uint64_t bytes;    /* of all members' bodies */
+  uint64_t first_ns; /* the oldest member came */
+  uint64_t units;    /* of the queue's accounts */
+  sheaf__cost cost;
+  int64_t bound_usd_nano;
+  int64_t cost_usd_nano; /* of the call; SHEAF_ABSENT: not known */
+  sheaf_buf body;
+  sheaf_buf prompt;
+  sheaf_buf schema;
+  sheaf_buf answers; /* as read from the reply: items point into it */
+};
+
+#define SHEAF__ITEM_COMPANY 1u /* tag of a company's item in a route's queue; rows have 0 */
+
 #define SHEAF__TIMER_FLIGHT 1u /* tag of a flight's node in the heap of timers; rows have 0 */
 #define SHEAF__FLIGHT_RECORD UINT32_MAX /* an APPEND entry whose record stands in its flight */
 #define SHEAF__FLIGHT_RESULTS_MAX 256   /* results of flights that may wait to be taken */
@@ -239,6 +382,25 @@ typedef struct sheaf__ring {
   uint32_t count;
 } sheaf__ring;
 
+/* Answers kept for later twins: least recently used last in a ring, found by hash. */
+typedef struct sheaf__cached {
+  struct sheaf__cached *newer, *older;
+  struct sheaf__cached *same_slot;
+  uint64_t hash, trust, kept_ns;
+  uint8_t fingerprint[16];
+  uint16_t route;
+  uint16_t path;
+  sheaf__answer *answer;
+} sheaf__cached;
+
+typedef struct sheaf__cache {
+  sheaf__cached **slots; /* a power of two */
+  uint32_t slot_count;
+  uint32_t count;
+  uint64_t bytes;
+  sheaf__cached *newest, *oldest;
+} sheaf__cache;
+
 /* Rows that an earlier run may have sent, as sorted ranges that do not touch. */
 typedef struct sheaf__ranges {
   sheaf_range *items;
@@ -266,6 +428,8 @@ struct sheaf_engine {
   bool store_failed;
   bool budget_hit;
   bool run_late;
+  bool paused;
+  bool limits_lowered; /* more may be in flight than the limits of now allow */
   uint32_t stop_class; /* why a key was stopped: auth or quota */
   bool launch_due;     /* something happened that may let a start through */
 
@@ -281,13 +445,17 @@ struct sheaf_engine {
   sheaf__path *paths;
   uint32_t path_count, path_capacity;
   uint32_t route_last, path_last; /* the latest looked up: runs repeat themselves */
+  uint64_t served_seq;            /* counts starts, so that routes take turns */
 
   sheaf__row **row_chunks; /* of SHEAF__CHUNK rows */
   uint32_t row_chunk_count, row_chunk_capacity;
   sheaf__row **rows_free;
   uint32_t rows_free_count, rows_free_capacity, rows_made;
   uint64_t rows_inside; /* not free */
-  uint64_t rows_queued, rows_waiting, rows_flying, rows_done;
+  uint64_t rows_queued, rows_waiting, rows_flying, rows_done, rows_twins;
+  uint64_t queue_bytes;       /* memory of the text of rows that are not free */
+  sheaf__row **rows_by_index; /* open addressing; a power of two, at most half full */
+  uint32_t rows_by_index_capacity;
   sheaf__heap timers;
 
   sheaf__call **calls; /* by slot */
@@ -306,6 +474,7 @@ struct sheaf_engine {
   sheaf_result result;
   /* plain text of the delta being shown: outlives its attempt while a sink says later */
   sheaf_buf delta;
+  sheaf_buf raw;          /* the bytes of its stream, for the same reason */
   sheaf_buf checked_text; /* as text, of a result that the validate hook is looking at */
   sheaf_buf text;         /* of the shown result, where it had escapes */
   sheaf_buf path_buf;
@@ -350,6 +519,35 @@ struct sheaf_engine {
   bool request_pending;
   bool pull_due; /* rows were passed by: the source may have more for now */
 
+  /* rows that share: bonds.c, twins.c, cache.c */
+  sheaf__bond **bond_chunks;
+  uint32_t bond_chunk_count, bond_chunk_capacity;
+  sheaf__bond *bonds_free;
+  sheaf__bond **leaders; /* by hash; a power of two */
+  uint32_t leader_capacity, leader_count;
+  sheaf__cache cache;
+
+  /* calls of several rows: company.c, groups.c, canary.c */
+  uint8_t secret[SHEAF_SECRET_BYTES];
+  bool has_secret;
+  sheaf__company **company_slots; /* by key; a power of two */
+  uint32_t company_slot_count, company_count;
+  sheaf__company *companies, *companies_look;
+  sheaf__company *idle_first, *idle_last; /* oldest first */
+  uint32_t idle_count;
+  sheaf__heap company_timers;
+  uint64_t rows_gathering;
+  uint64_t group_seq;
+  sheaf__group *groups_free;
+  sheaf__group *pumped_first, *pumped_last; /* whose reply came */
+  uint64_t pump_again_ns;                   /* without memory; 0: at once */
+  uint32_t group_events_queued;
+  uint64_t shadows;       /* rows inside that nobody submitted */
+  uint64_t canary_sum;    /* agreement in 1/1000, of all canaries */
+  uint32_t merge_history; /* of the last 32 merged prompts' calls: 1 for a discarded one */
+  uint32_t merge_seen;    /* of those, up to 32 */
+  sheaf__histogram group_waits;
+
   /* other lanes */
   const sheaf__lane *lanes[4];
   sheaf__flight *flights;
@@ -360,7 +558,7 @@ struct sheaf_engine {
 
   /* statistics */
   sheaf_stats stats;
-  sheaf__histogram queue_times, ttft, latency;
+  sheaf__histogram queue_times, ttft, latency, response;
   uint64_t area_milli_ns; /* in flight x time, for the mean */
   uint64_t area_since_ns;
   uint64_t series_area; /* of the span that is not over: in flight x us */
@@ -388,115 +586,6 @@ static inline const uint8_t *sheaf__row_fingerprint(const sheaf__row *row) {
   return (const uint8_t *)row->text + row->body_bytes + row->id_bytes;
 }
 
-/* ring.c */
-int32_t sheaf__ring_reserve(sheaf__ring *ring, const sheaf_allocator *allocator, uint32_t more);
-void *sheaf__ring_push(sheaf__ring *ring); /* room was reserved */
-void *sheaf__ring_peek(const sheaf__ring *ring);
-void sheaf__ring_pop(sheaf__ring *ring);
-void sheaf__ring_deinit(sheaf__ring *ring, const sheaf_allocator *allocator);
-/* Grows *items to hold one more of item_bytes, at most max. */
-int32_t sheaf__grow(const sheaf_allocator *allocator, void *items_ptr, uint32_t *capacity,
-                    uint32_t count, size_t item_bytes, uint32_t max);
-void sheaf__sort_u64(uint64_t *numbers, uint32_t count); /* rising */
-
-/* places.c: endpoints, routes, pools, seats, paths */
-int32_t sheaf__places_init(sheaf_engine *engine);
-void sheaf__places_deinit(sheaf_engine *engine);
-int32_t sheaf__route_find(sheaf_engine *engine, const sheaf_request *request, uint32_t *route,
-                          sheaf_parse_error *error);
-bool sheaf__route_stopped(const sheaf_engine *engine, const sheaf__route *route); /* every key */
-int32_t sheaf__path_find(sheaf_engine *engine, sheaf_slice text, uint32_t *path);
-int32_t sheaf__url(sheaf_engine *engine, uint32_t path, uint32_t place, sheaf_slice *url);
-
-/* slots.c: rows and calls */
-int32_t sheaf__row_take(sheaf_engine *engine, sheaf__row **row);
-void sheaf__row_release(sheaf_engine *engine, sheaf__row *row);
-int32_t sheaf__call_take(sheaf_engine *engine, sheaf__call **call);
-void sheaf__call_release(sheaf_engine *engine, sheaf__call *call);
-sheaf__call *sheaf__call_find(const sheaf_engine *engine, uint64_t exchange);
-void sheaf__slots_deinit(sheaf_engine *engine);
-
-/* admit.c */
-int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *request, uint64_t *index,
-                     sheaf_parse_error *error, bool ask_source);
-bool sheaf__meets_unknown(sheaf_engine *engine, sheaf__row *row);
-sheaf__cost sheaf__row_cost(const sheaf__row *row, const sheaf__pool *pool);
-int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *request, uint64_t index);
-int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row,
-                            const sheaf__lane_action *action);
-int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
-                             const sheaf_parse_error *error);
-
-/* Times of a row that came before the first step are of the first step. */
-void sheaf__restamp(sheaf_engine *engine, sheaf__row *row);
-
-/* engine.c */
-void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms);
-void sheaf__call_unsent(sheaf_engine *engine,
-                        sheaf__call *call); /* a START that will not be handed out */
-
-/* flights.c: lanes of many rows */
-int32_t sheaf__engine_set_lane(sheaf_engine *engine,
-                               const sheaf__lane *lane); /* before the first step */
-int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__lane *lane, const sheaf__row *row);
-int32_t sheaf__flights_run(sheaf_engine *engine);
-void sheaf__flight_timer(sheaf_engine *engine, sheaf__heap_node *node);
-int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *flight, sheaf__call *call);
-bool sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call);
-void sheaf__flight_reply(sheaf_engine *engine, sheaf__call *call);
-int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice payload);
-void sheaf__flights_deinit(sheaf_engine *engine);
-
-/* launch.c */
-int32_t sheaf__launch(sheaf_engine *engine);
-
-/* settle.c */
-int32_t sheaf__settle(sheaf_engine *engine);
-void sheaf__timers_run(sheaf_engine *engine);
-void sheaf__complete(sheaf_engine *engine, sheaf__row *row, uint32_t error_class,
-                     const char *message);
-void sheaf__requeue(sheaf_engine *engine, sheaf__row *row, uint64_t wait_ns);
-void sheaf__end_waiting(sheaf_engine *engine, uint32_t error_class, const char *message,
-                        const sheaf__route *only);
-void sheaf__call_cancel(sheaf_engine *engine, sheaf__call *call);
-
-void sheaf__stopped_routes(sheaf_engine *engine);
-
-/* stream_in.c */
-int32_t sheaf__stream_begin(sheaf_engine *engine, sheaf__call *call);
-void sheaf__stream_feed(sheaf_engine *engine, sheaf__call *call, bool at_end);
-void sheaf__stream_free(sheaf_engine *engine, sheaf__call *call);
-
-/* records.c */
-int32_t sheaf__records_cover(sheaf_engine *engine);
-void sheaf__records_void(sheaf_engine *engine, const sheaf__row *row);
-int32_t sheaf__ranges_add(sheaf_engine *engine, sheaf__ranges *ranges, uint64_t first,
-                          uint64_t last);
-bool sheaf__ranges_hold(const sheaf__ranges *ranges, uint64_t index);
-void sheaf__records_deinit(sheaf_engine *engine);
-
-/* events.c */
-void sheaf__notice(sheaf_engine *engine, uint32_t notice, uint32_t endpoint, uint64_t number);
-void sheaf__event_push(sheaf_engine *engine, uint32_t kind, sheaf__row *row, uint64_t exchange);
-void sheaf__shown_release(sheaf_engine *engine);
-
-/* tally.c */
-void sheaf__tally_time(sheaf_engine *engine);
-void sheaf__tally_done(sheaf_engine *engine, const sheaf__row *row, uint32_t error_class,
-                       bool attempted);
-int64_t sheaf__tally_attempt(sheaf_engine *engine, const sheaf__row *row, const sheaf__call *call);
-
-/* result.c */
-bool sheaf__valid(sheaf_engine *engine, sheaf__call *call);
-void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row, sheaf_result *result,
-                        sheaf_buf *text);
-
-/* check.c: walks every invariant; 0 or the number of the first that does not hold. Tests only. */
-uint32_t sheaf__engine_check(const sheaf_engine *engine);
-#ifdef SHEAF_CHECKS
-#define SHEAF_CHECKED(engine) SHEAF_ASSERT(sheaf__engine_check(engine) == 0)
-#else
-#define SHEAF_CHECKED(engine) ((void)(engine))
-#endif
+#include "engine/engine_calls.h"
 
 #endif

@@ -23,6 +23,8 @@ static const char *notice_text(uint32_t notice) {
       return "sent again though an earlier try may have been billed";
     case SHEAF_NOTICE_STORE_FAILED: return "the run log could not be written; nothing more is sent";
     case SHEAF_NOTICE_RUN_DEADLINE: return "the run's deadline has passed";
+    case SHEAF_NOTICE_MERGE_OFF:
+      return "too many merged replies were discarded; prompts are sent one by one from now on";
     default: return "notice";
   }
 }
@@ -45,12 +47,37 @@ void sheaf__notice(sheaf_engine *engine, uint32_t notice, uint32_t endpoint, uin
   engine->notices_queued++;
 }
 
+/* What rows may push has its room in the ring at all times; a group's event is pushed beside it, or
+ * dropped. */
+void sheaf__group_event(sheaf_engine *engine, uint64_t group, uint32_t state, uint64_t members) {
+  if (!engine->options.group_events || group == 0) return;
+  uint64_t room = sheaf__events_room(engine, engine->rows_made) + 1;
+  sheaf__ring *ring = &engine->events;
+  if (ring->capacity < room &&
+      sheaf__ring_reserve(ring, &engine->allocator, (uint32_t)(room - ring->count)))
+    return;
+  sheaf__event_entry *entry = sheaf__ring_push(ring);
+  *entry = (sheaf__event_entry){.kind = SHEAF_EVENT_GROUP,
+                                .notice = state,
+                                .exchange = engine->now_ns,
+                                .number = group,
+                                .endpoint = (uint32_t)members};
+  engine->group_events_queued++;
+}
+
 /* The caller has seen enough of what the last call showed. */
 void sheaf__shown_release(sheaf_engine *engine) {
   sheaf__row *row = engine->shown;
   if (row == NULL) return;
   engine->shown = NULL;
-  if (row->call != NULL) sheaf__call_release(engine, row->call);
+  sheaf__call *call = row->call;
+  row->call = NULL;
+  if (call != NULL && call->shown_by) { /* its twins show it, too: the last lets it go */
+    call->shown_by--;
+    if (call->row == row) call->row = NULL;
+  } else if (call != NULL) {
+    sheaf__call_release(engine, call);
+  }
   engine->rows_done--;
   sheaf__row_release(engine, row);
 }
@@ -67,6 +94,19 @@ static size_t half_pair(sheaf_slice inside) {
   return before % 2 ? 0 : 6;
 }
 
+/* The stream's bytes that no delta has carried yet. A row that is done keeps them in place until its
+ * result was shown; before, more may come and move them while a sink says later. Without memory they
+ * wait for the next event. */
+static sheaf_slice raw_of(sheaf_engine *engine, const sheaf__call *call) {
+  sheaf_slice none = {NULL, 0};
+  size_t whole = call->streaming->whole;
+  if (!(call->row->flags & SHEAF__ROW_RAW) || whole <= call->raw_given) return none;
+  sheaf_slice raw = {call->body.data + call->raw_given, whole - call->raw_given};
+  if (call->row->state == SHEAF__AT_DONE) return raw;
+  sheaf_buf_reset(&engine->raw);
+  return sheaf_buf_append_slice(&engine->raw, raw) ? none : sheaf_buf_slice(&engine->raw);
+}
+
 /* False: the delta's attempt is gone, or nothing is new. */
 static bool show_delta(sheaf_engine *engine, const sheaf__event_entry *entry, sheaf_event *event) {
   sheaf__call *call = sheaf__call_find(engine, entry->exchange);
@@ -76,11 +116,15 @@ static bool show_delta(sheaf_engine *engine, const sheaf__event_entry *entry, sh
   sheaf_slice inside = {s->stream.text.data + call->text_given,
                         s->stream.text.bytes - call->text_given};
   inside.bytes -= half_pair(inside);
-  if (inside.bytes == 0) return false;
   sheaf_buf_reset(&engine->delta);
-  if (sheaf_buf_append_unescaped(&engine->delta, inside))
-    return false; /* half a surrogate pair: wait for the other */
+  if (sheaf_buf_append_unescaped(&engine->delta, inside)) {
+    sheaf_buf_reset(&engine->delta); /* half a surrogate pair: wait for the other */
+    inside.bytes = 0;
+  }
+  event->raw = raw_of(engine, call);
+  if (inside.bytes == 0 && event->raw.bytes == 0) return false;
   call->text_given += inside.bytes;
+  call->raw_given += event->raw.bytes;
   call->delta_taken = true;
   event->text = sheaf_buf_slice(&engine->delta);
   event->index = call->row->index;
@@ -118,6 +162,14 @@ int32_t sheaf_engine_next_event(sheaf_engine *engine, sheaf_event *event) {
         event->index = entry.number;
         event->custom_id = sheaf__row_id(entry.row);
         event->user = entry.row->user;
+        return SHEAF_OK;
+      case SHEAF_EVENT_GROUP:
+        engine->group_events_queued--;
+        *event = (sheaf_event){.kind = SHEAF_EVENT_GROUP,
+                               .group_state = entry.notice,
+                               .group = entry.number,
+                               .group_members = entry.endpoint,
+                               .at_ns = entry.exchange};
         return SHEAF_OK;
       default:
         engine->notices_queued--;
@@ -166,8 +218,9 @@ static int32_t show_records(sheaf_engine *engine, const sheaf__action_entry *ent
 
 /* False: the store took longer than the row had. What is left of its time counts from now. */
 static bool in_time(const sheaf_engine *engine, sheaf__call *call) {
-  if (call->row == NULL || call->started_ns == engine->now_ns) return true;
-  uint64_t deadline = sheaf__min_u64(call->row->deadline_ns, engine->run_deadline_ns);
+  if (call->flight != NULL || call->started_ns == engine->now_ns) return true;
+  uint64_t deadline = engine->run_deadline_ns; /* a group's members have timers of their own */
+  if (call->row != NULL) deadline = sheaf__min_u64(deadline, call->row->deadline_ns);
   if (deadline <= engine->now_ns) return false;
   call->started_ns = engine->now_ns;
   if (deadline != SHEAF_NEVER)
@@ -210,6 +263,7 @@ int32_t sheaf_engine_next_action(sheaf_engine *engine, sheaf_action *action) {
         engine->stats.attempts++;
         engine->stats.bytes_sent += call->row->body_bytes;
       }
+      if (call->company != NULL) sheaf__group_handed_out(engine, call);
       action->kind = SHEAF_ACTION_START;
       action->exchange = &call->exchange;
       return SHEAF_OK;

@@ -2,10 +2,15 @@
  * config file and a binding read it instead of keeping lists of their own. */
 #include "engine/engine_int.h"
 
+#ifdef SHEAF_NO_HELP /* Where nobody reads it: the package's modules. */
+#define HELP(text) ""
+#else
+#define HELP(text) text
+#endif
 #define OPTION(field, low, high, start, text) \
-  { #field, text, NULL, (low), (high), (start), offsetof(sheaf_engine_options, field), 0 }
+  { #field, HELP(text), NULL, (low), (high), (start), offsetof(sheaf_engine_options, field), 0 }
 #define CHOICE(field, names, high, start, text) \
-  { #field, text, names, 0, (high), (start), offsetof(sheaf_engine_options, field), 0 }
+  { #field, HELP(text), names, 0, (high), (start), offsetof(sheaf_engine_options, field), 0 }
 
 /* Defaults from algorithms.md 1, 4, 6, 7; ranges: what the integers of the modules stay exact in.
  */
@@ -32,8 +37,8 @@ static const sheaf_option options_table[] = {
            "send again what may have been billed already"),
     CHOICE(on_breaker, "wait|fail", 1, SHEAF_ON_BREAKER_WAIT,
            "what requests do while a circuit breaker is open"),
-    {"budget_usd", "spend cap in US dollars; needs known prices", NULL, 0, 1000000000000000000ull,
-     SHEAF_NEVER, offsetof(sheaf_engine_options, budget_usd_nano), 0},
+    {"budget_usd", HELP("spend cap in US dollars; needs known prices"), NULL, 0,
+     1000000000000000000ull, SHEAF_NEVER, offsetof(sheaf_engine_options, budget_usd_nano), 0},
     OPTION(queue_capacity, 1, 1000000, 1000, "requests that may wait inside"),
     OPTION(reply_bytes_max, 1024, 1ull << 32, 64ull << 20,
            "largest reply after decompression, bytes"),
@@ -45,26 +50,24 @@ static const sheaf_option options_table[] = {
            "most tokens of a request, input and max_tokens; 0: not checked"),
     /* Defaults and ranges of the queue: what users of such clients know. */
     CHOICE(merge, "off|lossless|prompts", 2, SHEAF_MERGE_LOSSLESS,
-           "what may share a call: nothing, lists of inputs, or prompts of one trust_key too"),
+           "what may share a call: nothing, lists of inputs, prompts"),
     CHOICE(window, "fixed|eager|auto", 2, SHEAF_WINDOW_EAGER,
-           "when a group leaves: after window_ms, as soon as the gate is idle, or when it pays"),
+           "groups leave after window_ms, at an idle gate, when it pays"),
     OPTION(window_ms, 10, 5000, 100, "fixed: how long the oldest member waits for company, ms"),
     OPTION(max_batch, 1, 50, 10, "prompts in one merged call"),
     OPTION(max_inputs, 1, 16384, 2048, "inputs in one lossless call"),
     OPTION(min_batch, 1, 20, 2, "fixed: a group of so many may leave early while the gate is idle"),
     OPTION(max_wait_ms, 500, 30000, 5000, "longest wait for company, ms"),
     OPTION(delay_cost_nano, 0, 1000000000000, 1000,
-           "auto: nano-USD that a second of waiting is worth for a normal request"),
-    OPTION(call_cost_nano, 0, 1000000000000, 10000, "auto: nano-USD that one call fewer saves"),
+           "auto: what a second of waiting is worth, nano-USD"),
+    OPTION(call_cost_nano, 0, 1000000000000, 10000, "auto: what one call fewer saves, nano-USD"),
     OPTION(canary_pct, 0, 100, 2, "merged prompts that are also asked alone and compared, percent"),
     OPTION(merge_failure_pct, 1, 100, 20,
-           "discarded of the last 32 merged calls above which prompts are not merged any more, "
-           "percent"),
+           "discarded of 32 calls above which prompts go alone, percent"),
     OPTION(queue_bytes_max, 1ull << 20, 1ull << 40, 256ull << 20,
-           "text of all requests inside, bytes; beyond it they wait as at capacity"),
-    CHOICE(
-        dedup, "off|auto|all", 2, SHEAF_DEDUP_AUTO,
-        "identical requests share a call: never, where the answer is the same each time, always"),
+           "text of all requests inside, bytes"),
+    CHOICE(dedup, "off|auto|all", 2, SHEAF_DEDUP_AUTO,
+           "identical requests share: never, where answers repeat, always"),
     OPTION(cache_entries, 0, 1000000, 0, "answers kept for later twins; 0: none"),
     OPTION(cache_bytes_max, 1ull << 16, 1ull << 40, 64ull << 20,
            "bodies of the answers kept, bytes"),

@@ -239,6 +239,7 @@ static int32_t route_make(sheaf_engine *engine, sheaf__route *route, sheaf_slice
   route->model_bytes = model.bytes ? (uint32_t)model.bytes : 1;
   if (model.bytes) memcpy(route->model, model.data, model.bytes);
   sheaf__queue_init(&route->queue, UINT32_MAX);
+  sheaf__class_waits(engine, &route->queue);
   return SHEAF_OK;
 }
 

@@ -34,21 +34,35 @@ static void fill_from_call(const sheaf_engine *engine, const sheaf__call *call, 
   r->server_ns = d->server_ns;
   r->generation_ns = d->generation_ns;
   r->endpoint = engine->places[engine->seats[call->seat].place].options.name;
+  if (call->group_members > 1) {
+    r->group = call->group_id;
+    r->group_members = call->group_members;
+  }
+}
+
+/* Nothing was sent for it: there is no call, no endpoint and no time. */
+static void fill_from_answer(const sheaf__answer *answer, sheaf_result *r, sheaf_buf *text) {
+  const sheaf_decoded *d = &answer->decoded;
+  r->text_json = d->text_json;
+  r->text = plain(text, d->text_json);
+  r->body = answer->body;
+  r->request_id = d->request_id;
+  r->model = d->model;
+  r->finish_reason = d->finish_reason;
+  r->usage = d->usage;
+  r->http_status = answer->http_status;
 }
 
 static int64_t whole_cost(const sheaf_engine *engine, const sheaf__row *row) {
-  const sheaf__route *route = &engine->routes[row->route];
   int64_t spent = row->history ? row->history->spent_usd_nano : 0;
-  const sheaf__call *call = row->call;
+  const sheaf__call *call =
+      row->flags & SHEAF__ROW_TWIN ? NULL : row->call; /* its leader pays for the call */
   bool counted = call == NULL || call->decoded.error_class !=
                                      SHEAF_CLASS_NONE; /* failed attempts are in the history */
-  if (counted) return spent;
-  const sheaf_price *price = route->price;
-  if (price == NULL && call->decoded.model.bytes)
-    price =
-        sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
-                         sheaf_slice_of(route->provider->name), call->decoded.model);
+  if (counted || call->decoded.billing == SHEAF_BILLING_REFUSED) return spent; /* a mere count */
+  const sheaf_price *price = sheaf__price_of(engine, row->route, call->decoded.model);
   int64_t last = price ? sheaf_price_cost(price, &call->decoded.usage) : SHEAF_ABSENT;
+  if (call->has_share) last = call->share_usd_nano;
   return last == SHEAF_ABSENT ? SHEAF_ABSENT : sheaf__add_sat_i64(last, spent);
 }
 
@@ -64,11 +78,22 @@ static void result_init(sheaf_result *r) {
 void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row, sheaf_result *r,
                         sheaf_buf *text) {
   result_init(r);
-  if (row->call != NULL) fill_from_call(engine, row->call, r, text);
+  bool answered = (row->flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED)) != 0;
+  if (answered)
+    fill_from_answer(row->said.answer, r, text);
+  else if (row->call != NULL)
+    fill_from_call(engine, row->call, r, text);
   r->error_class = row->error_class;
   r->ok = row->error_class == SHEAF_CLASS_NONE;
-  if (row->message != NULL)
-    r->error_message = sheaf_slice_of(row->message);
+  r->local = (row->flags & SHEAF__ROW_LOCAL) != 0;
+  r->cached = (row->flags & SHEAF__ROW_CACHED) != 0;
+  if (row->flags & SHEAF__ROW_TWIN) { /* the times of the call are its leader's */
+    r->deduplicated = r->ok && !r->local;
+    r->latency_ns = 0;
+    r->first_byte_ns = r->ttft_ns = SHEAF_NEVER;
+  }
+  if (!answered && row->said.message != NULL)
+    r->error_message = sheaf_slice_of(row->said.message);
   else if (!r->ok && r->error_message.bytes == 0)
     r->error_message = sheaf_slice_of(sheaf_class_name(row->error_class));
   r->index = row->index;
@@ -92,6 +117,7 @@ void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row, sheaf_resul
         row->history->count < SHEAF_HISTORY_MAX ? row->history->count : SHEAF_HISTORY_MAX;
     r->throttles = row->history->throttles;
   }
+  if (answered) r->cost_usd_nano = 0;
   if (row->route == UINT16_MAX) return;
   r->provider = sheaf_slice_of(engine->routes[row->route].provider->name);
   r->cost_usd_nano = whole_cost(engine, row);

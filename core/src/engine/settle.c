@@ -5,29 +5,51 @@
 
 /* ---- Completion and requeue: the only two ways out of a flight ---- */
 
+/* What a failure is to its row: sent or not, and what the fallback hook makes of it. */
+static void end_failed(sheaf_engine *engine, sheaf__row *row, uint32_t error_class,
+                       const char *message) {
+  row->error_class = (uint8_t)error_class;
+  row->said.message = message;
+  bool refused_here = row->attempts == 0 && error_class == SHEAF_CLASS_INVALID_REQUEST;
+  bool spoken_for = (row->flags & (SHEAF__ROW_UNKNOWN_BEFORE | SHEAF__ROW_TWIN)) != 0;
+  if (row->attempts == 0 && !refused_here && !spoken_for) row->flags |= SHEAF__ROW_UNSENT;
+  if (engine->hooks.fallback != NULL && error_class != SHEAF_CLASS_CANCELLED &&
+      sheaf__fallback(engine, row))
+    return;
+  if ((row->flags & SHEAF__ROW_UNSENT) != 0) sheaf__records_void(engine, row);
+}
+
 void sheaf__complete(sheaf_engine *engine, sheaf__row *row, uint32_t error_class,
                      const char *message) {
   SHEAF_ASSERT(row->state != SHEAF__AT_DONE && row->state != SHEAF__AT_FREE);
   switch (row->state) {
     case SHEAF__AT_QUEUE:
-      sheaf__queue_remove(&engine->routes[row->route].queue, &row->item);
+      if (sheaf__company_belongs(row))
+        sheaf__company_leave(engine, row);
+      else
+        sheaf__queue_remove(&engine->routes[row->route].queue, &row->item);
       engine->rows_queued--;
       break;
     case SHEAF__AT_WAIT: engine->rows_waiting--; break;
-    case SHEAF__AT_FLIGHT: engine->rows_flying--; break;
+    case SHEAF__AT_FLIGHT:
+      engine->rows_flying--;
+      if (sheaf__in_group(row)) sheaf__group_leave(engine, row);
+      break;
+    case SHEAF__AT_TWIN: sheaf__twin_part(engine, row); break;
   }
   sheaf__heap_remove(&engine->timers, &row->timer);
-  row->state = SHEAF__AT_DONE;
-  row->error_class = (uint8_t)error_class;
-  row->message = message;
-  engine->rows_done++;
-  bool refused_here = row->attempts == 0 && error_class == SHEAF_CLASS_INVALID_REQUEST;
-  if (row->attempts == 0 && !refused_here && !(row->flags & SHEAF__ROW_UNKNOWN_BEFORE))
-    row->flags |= SHEAF__ROW_UNSENT;
-  if ((row->flags & SHEAF__ROW_UNSENT) != 0) sheaf__records_void(engine, row);
-  sheaf__tally_done(engine, row, error_class, !(row->flags & SHEAF__ROW_UNSENT));
-  sheaf__event_push(engine, SHEAF_EVENT_RESULT, row, 0);
+  sheaf__company_forget(engine, row);
   engine->launch_due = true;
+  if (row->flags & SHEAF__ROW_SHADOW) {
+    sheaf__shadow_end(engine, row);
+    return;
+  }
+  row->state = SHEAF__AT_DONE;
+  engine->rows_done++;
+  if (error_class != SHEAF_CLASS_NONE) end_failed(engine, row, error_class, message);
+  sheaf__tally_done(engine, row, row->error_class, !(row->flags & SHEAF__ROW_UNSENT));
+  sheaf__event_push(engine, SHEAF_EVENT_RESULT, row, 0);
+  if (row->bond != NULL && row->bond->leads) sheaf__twins_end(engine, row, error_class, message);
 }
 
 /* Back to the queue, at once or after a wait. The row has left its flight and its call. */
@@ -56,7 +78,10 @@ void sheaf__requeue(sheaf_engine *engine, sheaf__row *row, uint64_t wait_ns) {
   }
   /* The queue keeps its memory, but another row may have taken the place: without memory, look
    * again in a millisecond. */
-  if (sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns, 0)) {
+  if (sheaf__company_belongs(row)) {
+    sheaf__company_join(engine, row);
+  } else if (sheaf__queue_push(&route->queue, &engine->allocator, &row->item, row->deadline_ns,
+                               0)) {
     row->state = SHEAF__AT_FLIGHT;
     engine->rows_flying++;
     sheaf__requeue(engine, row, SHEAF__MS);
@@ -100,7 +125,8 @@ void sheaf__timers_run(sheaf_engine *engine) {
     uint64_t deadline = sheaf__min_u64(row->deadline_ns, engine->run_deadline_ns);
     if (deadline <= engine->now_ns) {
       sheaf__complete(engine, row, SHEAF_CLASS_DEADLINE,
-                      "the deadline passed before it could be sent");
+                      sheaf__in_group(row) ? "the deadline passed before the reply came"
+                                           : "the deadline passed before it could be sent");
       continue;
     }
     uint64_t ask_again = 0;
@@ -121,13 +147,18 @@ static sheaf_slice text_slice(const sheaf_buf *buf) {
 }
 
 static const sheaf_provider *provider_of(const sheaf_engine *engine, const sheaf__call *call) {
-  return engine->routes[call->row ? call->row->route : call->flight->route].provider;
+  uint32_t route = call->row     ? call->row->route
+                   : call->group ? call->group->company->route
+                                 : call->flight->route;
+  return engine->routes[route].provider;
 }
 
 static sheaf_reply reply_of(const sheaf_engine *engine, const sheaf__call *call) {
   return (sheaf_reply){.struct_bytes = sizeof(sheaf_reply),
                        .http_status = call->http_status,
-                       .operation = call->row ? call->row->operation : 0,
+                       .operation = call->row     ? call->row->operation
+                                    : call->group ? call->group->shared.operation
+                                                  : 0,
                        .stream = call->streaming != NULL,
                        .headers = text_slice(&call->headers),
                        .body = text_slice(&call->body),
@@ -141,7 +172,7 @@ static bool contains(sheaf_slice text, const char *part) {
   return false;
 }
 
-static void fail(sheaf_decoded *d, uint32_t error_class, uint32_t billing, bool retryable,
+void sheaf__fail(sheaf_decoded *d, uint32_t error_class, uint32_t billing, bool retryable,
                  sheaf_slice message) {
   d->error_class = error_class;
   d->billing = billing;
@@ -162,11 +193,12 @@ static void read_stream_end(sheaf_engine *engine, sheaf__call *call, sheaf_decod
   if (d->error_class != SHEAF_CLASS_NONE) return;
   d->billing = SHEAF_BILLING_BILLED;
   if (s->failure)
-    fail(d, s->failure == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE,
-         SHEAF_BILLING_BILLED, true, SHEAF_LITERAL("the stream could not be read"));
+    sheaf__fail(d,
+                s->failure == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE,
+                SHEAF_BILLING_BILLED, true, SHEAF_LITERAL("the stream could not be read"));
   else if (!s->stream.terminal && !s->stream.finished)
-    fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, true,
-         SHEAF_LITERAL("the stream ended before its end marker"));
+    sheaf__fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, true,
+                SHEAF_LITERAL("the stream ended before its end marker"));
 }
 
 static void read_task(const sheaf__call *call, sheaf_decoded *d) {
@@ -196,7 +228,7 @@ static void read_reply(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d
   }
   const sheaf_provider *provider = provider_of(engine, call);
   int32_t status = SHEAF_OK;
-  if (good && call->row == NULL)
+  if (good && call->flight != NULL)
     d->billing = SHEAF_BILLING_BILLED; /* a flight's reply: its lane reads it */
   else if (good)
     status = provider->decode(provider, &reply, &call->scratch, d);
@@ -206,9 +238,9 @@ static void read_reply(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d
     sheaf_classify_common(&reply, &call->scratch, d);
   if (status == SHEAF_OK) status = call->scratch.status;
   if (status)
-    fail(d, status == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE,
-         good ? SHEAF_BILLING_BILLED : SHEAF_BILLING_REFUSED, true,
-         SHEAF_LITERAL("the reply could not be read"));
+    sheaf__fail(d, status == SHEAF_E_NOMEM ? SHEAF_CLASS_INTERNAL : SHEAF_CLASS_INVALID_RESPONSE,
+                good ? SHEAF_BILLING_BILLED : SHEAF_BILLING_REFUSED, true,
+                SHEAF_LITERAL("the reply could not be read"));
 }
 
 /* An end without a whole reply (algorithms.md 7: unknown = bytes were handed over and no status
@@ -223,29 +255,45 @@ static void read_failure(sheaf_engine *engine, sheaf__call *call, sheaf_decoded 
   sheaf_decoded_init(d);
   switch (call->end.end) {
     case SHEAF_END_NOT_SENT:
-      fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_NOT_SENT, call->end.retryable, message);
+      sheaf__fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_NOT_SENT, call->end.retryable, message);
       break;
     case SHEAF_END_BROKEN:
-      fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, call->end.retryable, message);
+      sheaf__fail(d, SHEAF_CLASS_NETWORK, SHEAF_BILLING_UNKNOWN, call->end.retryable, message);
       break;
     case SHEAF_END_TIMEOUT:
-      fail(d, SHEAF_CLASS_TIMEOUT, SHEAF_BILLING_UNKNOWN, true, message);
+      sheaf__fail(d, SHEAF_CLASS_TIMEOUT, SHEAF_BILLING_UNKNOWN, true, message);
       break;
     case SHEAF_END_TOO_LARGE:
-      fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, false, message);
+      sheaf__fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, false, message);
       break;
     case SHEAF_END_CANCELLED:
-      fail(d, SHEAF_CLASS_CANCELLED,
-           call->ticket == SHEAF_NEVER ? SHEAF_BILLING_NOT_SENT : SHEAF_BILLING_UNKNOWN, false,
-           message);
+      sheaf__fail(d, SHEAF_CLASS_CANCELLED,
+                  call->ticket == SHEAF_NEVER ? SHEAF_BILLING_NOT_SENT : SHEAF_BILLING_UNKNOWN,
+                  false, message);
       break;
     case SHEAF_END_REFUSED:
-      fail(d, SHEAF_CLASS_INVALID_REQUEST, SHEAF_BILLING_NOT_SENT, false, message);
+      sheaf__fail(d, SHEAF_CLASS_INVALID_REQUEST, SHEAF_BILLING_NOT_SENT, false, message);
       break;
     default:
-      fail(d, SHEAF_CLASS_INTERNAL, SHEAF_BILLING_UNKNOWN, false,
-           SHEAF_LITERAL("the transport reported no known end"));
+      sheaf__fail(d, SHEAF_CLASS_INTERNAL, SHEAF_BILLING_UNKNOWN, false,
+                  SHEAF_LITERAL("the transport reported no known end"));
   }
+}
+
+/* The end marker came: a connection that breaks behind it takes nothing away, and another try would be paid twice. */
+static bool stream_is_whole(const sheaf__call *call) {
+  bool broke = call->end.end == SHEAF_END_BROKEN || call->end.end == SHEAF_END_TIMEOUT;
+  return broke && call->streaming != NULL && call->streaming->stream.terminal;
+}
+
+/* What came of an exchange that ended. */
+void sheaf__call_read(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d) {
+  if (call->http_status == 0) call->http_status = call->end.http_status;
+  if (call->over_limit) call->end.end = SHEAF_END_TOO_LARGE;
+  if (call->end.end == SHEAF_END_OK || stream_is_whole(call))
+    read_reply(engine, call, d);
+  else
+    read_failure(engine, call, d);
 }
 
 /* ---- The controllers ---- */
@@ -284,7 +332,7 @@ static int32_t breaker_outcome(const sheaf_decoded *d) {
 }
 
 /* A refusal of the key itself, not of this one request (a model or a file the key may not use). */
-static bool is_of_the_key(const sheaf_decoded *d) {
+bool sheaf__is_of_the_key(const sheaf_decoded *d) {
   return (d->error_class == SHEAF_CLASS_AUTH || d->error_class == SHEAF_CLASS_QUOTA) &&
          d->scope != SHEAF_SCOPE_REQUEST;
 }
@@ -322,9 +370,11 @@ static void steer(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *
       d->error_class == SHEAF_CLASS_OVERLOADED ||
       (d->error_class == SHEAF_CLASS_RATE_LIMIT && d->scope == SHEAF_SCOPE_CONCURRENCY);
   if (about_rate || about_load) {
-    uint64_t until =
-        sheaf__pool_on_refusal(pool, d->retry_after_ns, about_rate,
-                               row ? row->index : call->flight->id, row ? row->attempts : 0, now);
+    uint64_t until = sheaf__pool_on_refusal(pool, d->retry_after_ns, about_rate,
+                                            row           ? row->index
+                                            : call->group ? call->group->id
+                                                          : call->flight->id,
+                                            row ? row->attempts : 0, now);
     if (until > now + 5 * SHEAF__SECOND)
       sheaf__notice(engine, SHEAF_NOTICE_PAUSED, seat->place, until - now);
   }
@@ -341,9 +391,50 @@ static void steer(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *
   }
 }
 
+void sheaf__call_steer(sheaf_engine *engine, sheaf__call *call) {
+  const sheaf_decoded *d = &call->decoded;
+  steer(engine, call, d);
+  if (sheaf__is_of_the_key(d)) stop_key(engine, call, d->error_class);
+}
+
+/* The pool hears what the exchange used. Of `members` requests in one call it learns what one's reply
+ * comes to, for that is what it is asked to estimate. */
+void sheaf__call_settle(sheaf_engine *engine, sheaf__call *call, uint64_t body_bytes,
+                        uint32_t members) {
+  sheaf__pool *pool = &engine->pools[engine->seats[call->seat].pool];
+  const sheaf_decoded *d = &call->decoded;
+  if (!call->head_seen)
+    sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
+  if (members <= 1) {
+    sheaf__pool_settle(pool, &call->cost, d->billing, &d->usage, body_bytes, engine->now_ns);
+    return;
+  }
+  sheaf_usage usage = d->usage;
+  usage.estimated = 1; /* settles, and is not learned from */
+  sheaf__pool_settle(pool, &call->cost, d->billing, &usage, body_bytes, engine->now_ns);
+  usage = d->usage;
+  if (usage.output_total > 0) usage.output_total /= members;
+  if (d->billing == SHEAF_BILLING_BILLED) sheaf__pool_learn(pool, &call->cost, &usage, body_bytes);
+}
+
+/* A call that was decided but never handed out: as if it had not been decided. */
+void sheaf__call_taken_back(sheaf_engine *engine, sheaf__call *call) {
+  sheaf__seat *seat = &engine->seats[call->seat];
+  sheaf__pool *pool = &engine->pools[seat->pool];
+  uint64_t now = engine->now_ns;
+  sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, now);
+  sheaf__pool_settle(pool, &call->cost, SHEAF_BILLING_NOT_SENT, NULL, 0, now);
+  sheaf__concurrency_on_end(&seat->concurrency, false, call->started_ns, now);
+  sheaf__breaker_on_end(&seat->breaker, call->exchange.id, -1, now);
+  engine->reserved_usd_nano -= call->reserved_usd_nano;
+  call->out = false;
+  engine->calls_out--;
+  sheaf__company_call_over(engine, call, false);
+}
+
 /* ---- Retry or complete ---- */
 
-static int32_t keep_history(sheaf_engine *engine, sheaf__row *row, const sheaf__call *call,
+int32_t sheaf__keep_history(sheaf_engine *engine, sheaf__row *row, const sheaf__call *call,
                             const sheaf_decoded *d, int64_t cost) {
   if (row->history == NULL) {
     row->history = sheaf__alloc_zero(&engine->allocator, sizeof *row->history);
@@ -366,12 +457,13 @@ static int32_t keep_history(sheaf_engine *engine, sheaf__row *row, const sheaf__
   return SHEAF_OK;
 }
 
-static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_decoded *d) {
-  sheaf__row *row = call->row;
+/* pays: the retry budget; of a group, one member does for all. */
+sheaf__next sheaf__decide(sheaf_engine *engine, sheaf__row *row, sheaf__call *call,
+                          const sheaf_decoded *d, bool pays) {
   sheaf__pool *pool = &engine->pools[engine->seats[call->seat].pool];
   sheaf__next end = {.next = SHEAF__NEXT_COMPLETE, .error_class = d->error_class};
   if (row->flags & SHEAF__ROW_CANCEL) end.error_class = SHEAF_CLASS_CANCELLED;
-  if (row->flags & SHEAF__ROW_CANCEL) return end;
+  if (row->flags & (SHEAF__ROW_CANCEL | SHEAF__ROW_SHADOW)) return end;
   if (engine->draining) { /* what would be tried again is cut short, not failed: a resume runs it */
     if (sheaf__retry_decide(&engine->retry, &row->tries, d, row->index, row->attempts).next ==
         SHEAF__NEXT_RETRY)
@@ -380,7 +472,7 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
   }
   if (d->error_class == SHEAF_CLASS_RATE_LIMIT && sheaf__pool_too_large(pool, &call->cost))
     return end;
-  if (is_of_the_key(d)) {
+  if (sheaf__is_of_the_key(d)) {
     /* Another key may serve the row; the one that was refused sends no more. */
     if (!sheaf__route_stopped(engine, &engine->routes[row->route])) end.next = SHEAF__NEXT_RETRY;
     return end;
@@ -393,7 +485,7 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
   }
   /* A refusal pauses the pool; the row waits in the queue, where another pool may take it. */
   if (d->error_class == SHEAF_CLASS_RATE_LIMIT) next.wait_ns = 0;
-  if (next.next == SHEAF__NEXT_RETRY && next.budget_milli) {
+  if (next.next == SHEAF__NEXT_RETRY && next.budget_milli && pays) {
     uint64_t until = sheaf__pool_pay_retry(pool, next.budget_milli, engine->now_ns);
     if (until > engine->now_ns) {
       next.wait_ns = sheaf__max_u64(next.wait_ns, until - engine->now_ns);
@@ -403,25 +495,11 @@ static sheaf__next decide(sheaf_engine *engine, sheaf__call *call, const sheaf_d
   return next;
 }
 
-/* The end marker came: a connection that breaks behind it takes nothing away, and another try would be paid twice. */
-static bool stream_is_whole(const sheaf__call *call) {
-  bool broke = call->end.end == SHEAF_END_BROKEN || call->end.end == SHEAF_END_TIMEOUT;
-  return broke && call->streaming != NULL && call->streaming->stream.terminal;
-}
-
 /* A start that was decided but never handed out: as if it had not been decided. The row ends,
  * nothing was sent. */
 static void end_unsent(sheaf_engine *engine, sheaf__call *call) {
   sheaf__row *row = call->row;
-  sheaf__seat *seat = &engine->seats[call->seat];
-  sheaf__pool *pool = &engine->pools[seat->pool];
-  sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
-  sheaf__pool_settle(pool, &call->cost, SHEAF_BILLING_NOT_SENT, NULL, 0, engine->now_ns);
-  sheaf__concurrency_on_end(&seat->concurrency, false, call->started_ns, engine->now_ns);
-  sheaf__breaker_on_end(&seat->breaker, call->exchange.id, -1, engine->now_ns);
-  engine->reserved_usd_nano -= call->reserved_usd_nano;
-  call->out = false;
-  engine->calls_out--;
+  sheaf__call_taken_back(engine, call);
   engine->routes[row->route].blocked_until_ns = 0;
   const char *message = call->end.message.data; /* a literal */
   uint32_t end = call->end.end;
@@ -436,33 +514,25 @@ static void end_unsent(sheaf_engine *engine, sheaf__call *call) {
 
 static void end_call(sheaf_engine *engine, sheaf__call *call) {
   sheaf__row *row = call->row;
-  sheaf__seat *seat = &engine->seats[call->seat];
-  sheaf__pool *pool = &engine->pools[seat->pool];
   sheaf_decoded *d = &call->decoded;
   if (!call->handed_out) {
     end_unsent(engine, call);
     return;
   }
   call->ended_ns = engine->now_ns;
-  if (call->http_status == 0) call->http_status = call->end.http_status;
-  if (call->over_limit) call->end.end = SHEAF_END_TOO_LARGE;
-  if (call->end.end == SHEAF_END_OK || stream_is_whole(call))
-    read_reply(engine, call, d);
-  else
-    read_failure(engine, call, d);
-  if (d->error_class == SHEAF_CLASS_NONE && engine->hooks.validate != NULL &&
+  sheaf__call_read(engine, call, d);
+  bool shadow = (row->flags & SHEAF__ROW_SHADOW) != 0;
+  if (d->error_class == SHEAF_CLASS_NONE && engine->hooks.validate != NULL && !shadow &&
       !sheaf__valid(engine, call))
-    fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,
-         SHEAF_LITERAL("the validate hook refused the result"));
-
-  if (!call->head_seen)
-    sheaf__pool_on_headless(pool, &call->cost, call->exchange.id, engine->now_ns);
-  sheaf__pool_settle(pool, &call->cost, d->billing, &d->usage, row->body_bytes, engine->now_ns);
+    sheaf__fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,
+                SHEAF_LITERAL("the validate hook refused the result"));
+  sheaf__call_settle(engine, call, row->body_bytes, 1);
   int64_t cost = sheaf__tally_attempt(engine, row, call);
   call->out = false;
   engine->calls_out--;
-  steer(engine, call, d);
-  if (is_of_the_key(d)) stop_key(engine, call, d->error_class);
+  sheaf__call_steer(engine, call);
+  if (call->company != NULL)
+    sheaf__company_call_over(engine, call, d->error_class == SHEAF_CLASS_NONE);
   if (d->billing > row->billing) row->billing = (uint8_t)d->billing;
   engine->routes[row->route].blocked_until_ns = 0;
   engine->launch_due = true;
@@ -472,7 +542,7 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   }
   if (d->error_class == SHEAF_CLASS_NONE)
     cost = 0; /* a success is priced from its usage when it is shown */
-  if (keep_history(engine, row, call, d, cost) || d->error_class == SHEAF_CLASS_NONE) {
+  if (sheaf__keep_history(engine, row, call, d, cost) || d->error_class == SHEAF_CLASS_NONE) {
     /* Without memory for its history a failed attempt ends the row: honest, and nothing is lost. */
     sheaf__complete(
         engine, row,
@@ -480,9 +550,9 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
         NULL);
     return;
   }
-  sheaf__next next = decide(engine, call, d);
+  sheaf__next next = sheaf__decide(engine, row, call, d, true);
   if (next.next == SHEAF__NEXT_COMPLETE) {
-    bool key = is_of_the_key(d);
+    bool key = sheaf__is_of_the_key(d);
     bool drained = next.error_class == SHEAF_CLASS_CANCELLED && !(row->flags & SHEAF__ROW_CANCEL);
     if ((key || drained) && row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT;
     sheaf__complete(engine, row, next.error_class, NULL);
@@ -522,7 +592,8 @@ static void end_flight_call(sheaf_engine *engine, sheaf__call *call) {
 
 void sheaf__stopped_routes(sheaf_engine *engine) {
   for (uint32_t i = 0; engine->stop_class && i < engine->route_count; i++)
-    if (engine->routes[i].queue.count && sheaf__route_stopped(engine, &engine->routes[i]))
+    if ((engine->routes[i].queue.count || engine->routes[i].gathering) &&
+        sheaf__route_stopped(engine, &engine->routes[i]))
       sheaf__end_waiting(engine, engine->stop_class,
                          "the key was refused; what was not sent can be resumed",
                          &engine->routes[i]);
@@ -546,6 +617,12 @@ int32_t sheaf__settle(sheaf_engine *engine) {
       continue;
     }
     if (!call->has_end) continue;
+    if (call->group != NULL) {
+      if (sheaf__group_ends(engine, call)) continue;
+      call->recorded = true; /* without memory to read the reply: again in the next step */
+      engine->recorded[kept++] = call->exchange.id;
+      continue;
+    }
     if (call->flight != NULL)
       end_flight_call(engine, call);
     else

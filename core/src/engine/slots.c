@@ -5,6 +5,70 @@
 _Static_assert(sizeof(sheaf__row) <= 200,
                "a queued request costs at most 200 bytes besides its text");
 
+/* ---- From an index to its row: linear probing, at most half full ---- */
+
+/* Indexes come one after the other; spread out, runs of neighbours do not grow together. */
+static uint32_t index_slot(const sheaf_engine *engine, uint64_t index) {
+  return (uint32_t)((index * 0x9e3779b97f4a7c15ull) >> 32) & (engine->rows_by_index_capacity - 1);
+}
+
+static uint32_t index_after(const sheaf_engine *engine, uint32_t slot) {
+  return (slot + 1) & (engine->rows_by_index_capacity - 1);
+}
+
+void sheaf__row_index(sheaf_engine *engine, sheaf__row *row) {
+  uint32_t at = index_slot(engine, row->index);
+  while (engine->rows_by_index[at] != NULL) at = index_after(engine, at);
+  engine->rows_by_index[at] = row;
+}
+
+static int32_t index_reserve(sheaf_engine *engine, uint32_t rows) {
+  uint32_t old = engine->rows_by_index_capacity, wanted = old ? old : 2 * SHEAF__CHUNK;
+  while (wanted < 2 * rows) wanted *= 2;
+  if (wanted == old) return SHEAF_OK;
+  sheaf__row **before = engine->rows_by_index;
+  sheaf__row **slots = sheaf__alloc_zero(&engine->allocator, wanted * sizeof *slots);
+  if (slots == NULL) return SHEAF_E_NOMEM;
+  engine->rows_by_index = slots;
+  engine->rows_by_index_capacity = wanted;
+  for (uint32_t i = 0; i < old; i++)
+    if (before[i] != NULL) sheaf__row_index(engine, before[i]);
+  sheaf__free(&engine->allocator, before, old * sizeof *before);
+  return SHEAF_OK;
+}
+
+sheaf__row *sheaf__row_by_index(const sheaf_engine *engine, uint64_t index) {
+  if (engine->rows_by_index_capacity == 0) return NULL;
+  uint32_t at = index_slot(engine, index);
+  while (engine->rows_by_index[at] != NULL && engine->rows_by_index[at]->index != index)
+    at = index_after(engine, at);
+  return engine->rows_by_index[at];
+}
+
+/* Closes the gap: what stands behind it and may stand in it moves up. */
+void sheaf__row_unindex(sheaf_engine *engine, sheaf__row *row) {
+  uint32_t mask = engine->rows_by_index_capacity - 1;
+  uint32_t gap = index_slot(engine, row->index);
+  while (engine->rows_by_index[gap] != NULL && engine->rows_by_index[gap] != row)
+    gap = index_after(engine, gap);
+  if (engine->rows_by_index[gap] == NULL) return; /* a row that never had an index of its own */
+  for (uint32_t at = index_after(engine, gap); engine->rows_by_index[at] != NULL;
+       at = index_after(engine, at)) {
+    uint32_t home = index_slot(engine, engine->rows_by_index[at]->index);
+    if (((at - home) & mask) < ((at - gap) & mask)) continue;
+    engine->rows_by_index[gap] = engine->rows_by_index[at];
+    gap = at;
+  }
+  engine->rows_by_index[gap] = NULL;
+}
+
+/* ---- Rows ---- */
+
+/* A row has at most one result, one discard and one delta untaken. */
+uint64_t sheaf__events_room(const sheaf_engine *engine, uint32_t rows) {
+  return (uint64_t)rows * 3 + SHEAF__NOTICES_MAX + engine->group_events_queued;
+}
+
 static int32_t make_rows(sheaf_engine *engine) {
   const sheaf_allocator *a = &engine->allocator;
   uint32_t total = engine->rows_made + SHEAF__CHUNK;
@@ -15,12 +79,13 @@ static int32_t make_rows(sheaf_engine *engine) {
    * fail. */
   status = sheaf__heap_reserve(&engine->timers, a, total);
   if (status) return status;
-  /* A row has at most one result, one discard and one delta untaken. */
-  status = sheaf__ring_reserve(&engine->events, a,
-                               total * 3 + SHEAF__NOTICES_MAX - engine->events.count);
+  status = sheaf__ring_reserve(
+      &engine->events, a, (uint32_t)(sheaf__events_room(engine, total) - engine->events.count));
   if (status) return status;
   status = sheaf__grow(a, &engine->rows_free, &engine->rows_free_capacity, total - 1,
                        sizeof(sheaf__row *), UINT32_MAX);
+  if (status) return status;
+  status = index_reserve(engine, total);
   if (status) return status;
   sheaf__row *chunk = sheaf__alloc_zero(a, SHEAF__CHUNK * sizeof *chunk);
   if (chunk == NULL) return SHEAF_E_NOMEM;
@@ -38,6 +103,7 @@ int32_t sheaf__row_take(sheaf_engine *engine, sheaf__row **row) {
   }
   *row = engine->rows_free[--engine->rows_free_count];
   engine->rows_inside++;
+  engine->queue_bytes += (*row)->text_capacity;
   return SHEAF_OK;
 }
 
@@ -53,8 +119,13 @@ void sheaf__restamp(sheaf_engine *engine, sheaf__row *row) {
 void sheaf__row_release(sheaf_engine *engine, sheaf__row *row) {
   SHEAF_ASSERT(row->item.node.at == 0 && row->timer.at == 0 && row->call == NULL);
   if (row->history != NULL) sheaf__free(&engine->allocator, row->history, sizeof *row->history);
+  if (row->bond != NULL) sheaf__bond_release(engine, row);
+  if (row->flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED))
+    sheaf__answer_release(engine, row->said.answer);
+  sheaf__row_unindex(engine, row);
   char *text = row->text;
   uint32_t capacity = row->text_capacity;
+  engine->queue_bytes -= capacity;
   if (capacity > SHEAF__KEEP_TEXT_BYTES) {
     sheaf__free(&engine->allocator, text, capacity);
     text = NULL;
@@ -116,7 +187,13 @@ int32_t sheaf__call_take(sheaf_engine *engine, sheaf__call **call) {
   c->ticket = 0;
   c->row = NULL;
   c->flight = NULL;
-  c->body_fed = c->text_given = 0;
+  c->group = NULL;
+  c->company = NULL;
+  c->group_id = 0;
+  c->group_members = 0;
+  c->has_share = false;
+  c->body_fed = c->text_given = c->raw_given = 0;
+  c->shown_by = 0;
   *call = c;
   return SHEAF_OK;
 }
@@ -154,6 +231,8 @@ void sheaf__slots_deinit(sheaf_engine *engine) {
   for (uint32_t i = 0; i < engine->row_chunk_count; i++) {
     sheaf__row *chunk = engine->row_chunks[i];
     for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
+      if (chunk[k].flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED))
+        sheaf__answer_release(engine, chunk[k].said.answer);
       sheaf__free(a, chunk[k].text, chunk[k].text_capacity);
       sheaf__free(a, chunk[k].history, sizeof(sheaf__history));
     }
@@ -161,4 +240,6 @@ void sheaf__slots_deinit(sheaf_engine *engine) {
   }
   sheaf__free(a, engine->row_chunks, engine->row_chunk_capacity * sizeof *engine->row_chunks);
   sheaf__free(a, engine->rows_free, engine->rows_free_capacity * sizeof *engine->rows_free);
+  sheaf__free(a, engine->rows_by_index,
+              engine->rows_by_index_capacity * sizeof *engine->rows_by_index);
 }

@@ -16,6 +16,25 @@ const char *sheaf_limited_by_name(uint32_t limited_by) {
   }
 }
 
+const char *sheaf_group_state_name(uint32_t state) {
+  switch (state) {
+#define GROUP_STATE_NAME(name, number, text) \
+  case number: return text;
+    SHEAF_GROUP_STATE_MAP(GROUP_STATE_NAME)
+#undef GROUP_STATE_NAME
+    default: return "unknown";
+  }
+}
+
+/* Grouped / groups is the mean size. Tries of one request in several groups may pass 1: cut. */
+uint64_t sheaf_stats_efficiency_milli(const sheaf_stats *s) {
+  if (s->groups == 0 || s->group_max == 0 || s->admitted == 0) return 0;
+  const uint64_t one = 1000000;
+  uint64_t full = sheaf__mul_sat(s->grouped, one) / sheaf__mul_sat(s->groups, s->group_max);
+  uint64_t share = sheaf__mul_sat(s->grouped, one) / s->admitted;
+  return sheaf__min_u64(full, one) * sheaf__min_u64(share, one) / (one * one / 1000);
+}
+
 /* A number of 1/scale as a decimal with the digits of scale: 12345 of 1000 -> 12.345. */
 static void decimal(sheaf_buf *out, uint64_t number, uint64_t scale) {
   sheaf_buf_append_u64(out, number / scale);
@@ -56,6 +75,11 @@ static void money(sheaf_buf *out, const char *name, int64_t nano) {
     decimal(out, (uint64_t)(nano < 0 ? 0 : nano), 1000000000);
 }
 
+static void truth(sheaf_buf *out, const char *name, bool is) {
+  key(out, name);
+  sheaf_buf_append_text(out, is ? "true" : "false");
+}
+
 static void quantiles(sheaf_buf *out, const char *name, const sheaf_quantiles *q) {
   key(out, name);
   if (q->count == 0) {
@@ -89,6 +113,31 @@ static uint64_t wall_ns(const sheaf_stats *s) {
 static uint64_t mean_rate_milli(const sheaf_stats *s) {
   uint64_t us = wall_ns(s) / 1000;
   return us ? sheaf__mul_sat(s->succeeded + s->failed, 1000000000) / us : 0;
+}
+
+static void queue_json(const sheaf_stats *s, sheaf_buf *out) {
+  count(out, "urgent", s->urgent);
+  count(out, "background", s->background);
+  count(out, "groups", s->groups);
+  count(out, "grouped", s->grouped);
+  count(out, "group_max", s->group_max);
+  count(out, "groups_failed", s->groups_failed);
+  count(out, "groups_retried", s->groups_retried);
+  count(out, "merge_fallbacks", s->merge_fallbacks);
+  scaled(out, "group_efficiency", sheaf_stats_efficiency_milli(s), 1000);
+  count(out, "canaries", s->canaries);
+  scaled(out, "canary_agreement", s->canary_agreement_milli, 1000);
+  truth(out, "merge_stopped", s->merge_stopped);
+  count(out, "deduplicated", s->deduplicated);
+  count(out, "cache_hits", s->cache_hits);
+  count(out, "cache_entries", s->cache_entries);
+  count(out, "cache_bytes", s->cache_bytes);
+  count(out, "answered_locally", s->answered_locally);
+  count(out, "queue_capacity", s->queue_capacity);
+  count(out, "queue_bytes", s->queue_bytes);
+  truth(out, "paused", s->paused);
+  quantiles(out, "group_wait_ms", &s->group_wait);
+  quantiles(out, "response_ms", &s->response);
 }
 
 int32_t sheaf_stats_json(const sheaf_stats *s, sheaf_buf *out) {
@@ -131,6 +180,7 @@ int32_t sheaf_stats_json(const sheaf_stats *s, sheaf_buf *out) {
   quantiles(out, "queue_ms", &s->queue);
   quantiles(out, "ttft_ms", &s->ttft);
   quantiles(out, "latency_ms", &s->latency);
+  queue_json(s, out);
   key(out, "concurrency_over_time");
   sheaf_buf_append_text(out, "{");
   scaled(out, "span_ms", s->series_span_ns / 1000, 1000);
@@ -200,6 +250,43 @@ static void summary(sheaf_buf *out, const char *name, const char *help, const sh
   sample(out, name, "_count", NULL, NULL, q->count, 1);
 }
 
+static void queue_metrics(const sheaf_stats *s, sheaf_buf *out) {
+  uint64_t classed = s->urgent + s->background;
+  family(out, "admitted", "counter", "Requests taken, by priority.");
+  sample(out, "admitted", "_total", "priority", "urgent", s->urgent, 1);
+  sample(out, "admitted", "_total", "priority", "normal",
+         s->admitted > classed ? s->admitted - classed : 0, 1);
+  sample(out, "admitted", "_total", "priority", "background", s->background, 1);
+  counter(out, "groups", "Calls of more than one request.", s->groups, 1);
+  counter(out, "grouped", "Requests that travelled in them, each try counted.", s->grouped, 1);
+  counter(out, "groups_failed", "Groups that were refused, discarded or without reply.",
+          s->groups_failed, 1);
+  counter(out, "groups_retried", "Of those, sent again as a group.", s->groups_retried, 1);
+  counter(out, "merge_fallbacks", "Requests sent alone or in a smaller group because of it.",
+          s->merge_fallbacks, 1);
+  gauge(out, "group_members_max", "Members that a group may have, of the kind last sent.",
+        s->group_max, 1);
+  gauge(out, "group_efficiency_ratio",
+        "Mean group size by the largest, times the share of grouped requests.",
+        sheaf_stats_efficiency_milli(s), 1000);
+  counter(out, "canaries", "Members of merged prompts that were also asked alone.", s->canaries, 1);
+  gauge(out, "canary_agreement_ratio", "Mean agreement of those with their merged answers.",
+        s->canary_agreement_milli, 1000);
+  gauge(out, "merge_stopped", "1 when prompts are not merged any more.", s->merge_stopped, 1);
+  counter(out, "deduplicated", "Requests answered by the call of an identical one.",
+          s->deduplicated, 1);
+  counter(out, "cache_hits", "Requests answered from the cache.", s->cache_hits, 1);
+  gauge(out, "cache_entries", "Answers kept.", s->cache_entries, 1);
+  gauge(out, "cache_bytes", "Memory of the answers kept.", s->cache_bytes, 1);
+  counter(out, "answered_locally", "Requests answered by a hook.", s->answered_locally, 1);
+  gauge(out, "queue_capacity", "Requests that may wait.", s->queue_capacity, 1);
+  gauge(out, "queue_bytes", "Text of the requests inside.", s->queue_bytes, 1);
+  gauge(out, "paused", "1 while nothing is started.", s->paused, 1);
+  summary(out, "group_wait_seconds", "Time from a group's first member to the start of its call.",
+          &s->group_wait);
+  summary(out, "response_seconds", "Time from admission to the end, of successes.", &s->response);
+}
+
 int32_t sheaf_stats_openmetrics(const sheaf_stats *s, sheaf_buf *out) {
   family(out, "requests", "counter", "Requests that ended, by outcome.");
   sample(out, "requests", "_total", "outcome", "succeeded", s->succeeded, 1);
@@ -233,6 +320,7 @@ int32_t sheaf_stats_openmetrics(const sheaf_stats *s, sheaf_buf *out) {
   summary(out, "latency_seconds", "Latency of successful exchanges.", &s->latency);
   summary(out, "queue_seconds", "Time from admission to the first start.", &s->queue);
   summary(out, "ttft_seconds", "Time to the first streamed token.", &s->ttft);
+  queue_metrics(s, out);
   sheaf_buf_append_text(out, "# EOF\n");
   return out->status;
 }
@@ -241,6 +329,7 @@ int32_t sheaf_stats_openmetrics(const sheaf_stats *s, sheaf_buf *out) {
 
 uint64_t sheaf_stats_eta_ns(const sheaf_stats *s, uint64_t remaining) {
   if (remaining == 0) return 0;
+  if (s->paused) return SHEAF_NEVER;
   uint64_t rate = s->rate_milli;
   /* Concurrency that still grows finishes more than the last seconds did: by Little's law, limit /
    * mean latency is where it is going. */
@@ -261,22 +350,36 @@ uint64_t sheaf_stats_eta_ns(const sheaf_stats *s, uint64_t remaining) {
   return eta;
 }
 
+/* ", 12 what" where there are any. */
+static void line_count(sheaf_buf *out, uint64_t number, const char *what) {
+  if (number == 0) return;
+  sheaf_buf_append_text(out, ", ");
+  sheaf_buf_append_u64(out, number);
+  sheaf_buf_append_text(out, what);
+}
+
 static int32_t line_make(const sheaf_stats *s, sheaf_buf *out) {
   uint64_t done = s->succeeded + s->failed;
   sheaf_buf_append_u64(out, done);
   sheaf_buf_append_text(out, " done");
-  if (s->failed)
-    sheaf_buf_append_text(out, ", "), sheaf_buf_append_u64(out, s->failed),
-        sheaf_buf_append_text(out, " failed");
+  line_count(out, s->failed, " failed");
   sheaf_buf_append_text(out, ", ");
   sheaf_buf_append_u64(out, s->in_flight);
   sheaf_buf_append_text(out, " running, ");
   sheaf_buf_append_u64(out, s->queued + s->waiting_retry);
   sheaf_buf_append_text(out, " waiting (");
-  sheaf_buf_append_text(out, sheaf_limited_by_name(s->limited_by));
+  sheaf_buf_append_text(out, s->paused ? "paused" : sheaf_limited_by_name(s->limited_by));
   sheaf_buf_append_text(out, "), ");
   decimal(out, s->rate_milli / 100, 10);
   sheaf_buf_append_text(out, "/s");
+  line_count(out, s->groups, s->groups == 1 ? " group" : " groups");
+  if (s->groups) {
+    sheaf_buf_append_text(out, " of ");
+    decimal(out, sheaf__mul_sat(s->grouped, 10) / s->groups, 10);
+  }
+  line_count(out, s->deduplicated, " deduplicated");
+  line_count(out, s->cache_hits, " cached");
+  line_count(out, s->answered_locally, " local");
   if (s->cost_usd_nano != SHEAF_ABSENT) {
     sheaf_buf_append_text(out, ", $");
     decimal(out, (uint64_t)(s->cost_usd_nano < 0 ? 0 : s->cost_usd_nano) / 100000, 10000);

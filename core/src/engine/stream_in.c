@@ -56,9 +56,12 @@ void sheaf__stream_feed(sheaf_engine *engine, sheaf__call *call, bool at_end) {
     s->failure = sheaf__framer_feed(&s->framer, fresh, on_event, &ctx);
     call->body_fed = call->body.bytes;
   }
+  s->whole = at_end ? call->body.bytes : (size_t)s->framer.whole;
   if (s->failure == SHEAF_OK && at_end) s->failure = sheaf__framer_end(&s->framer, on_event, &ctx);
-  if (s->stream.text.bytes > call->text_given) {
-    if (call->token_ns == SHEAF_NEVER) call->token_ns = engine->now_ns;
+  bool has_text = s->stream.text.bytes > call->text_given;
+  bool has_raw = (call->row->flags & SHEAF__ROW_RAW) != 0 && s->whole > call->raw_given;
+  if (has_text && call->token_ns == SHEAF_NEVER) call->token_ns = engine->now_ns;
+  if (has_text || has_raw) {
     if (!call->delta_queued && !(call->row->flags & SHEAF__ROW_CANCEL) && delta_room(engine)) {
       call->delta_queued = true;
       sheaf__event_push(engine, SHEAF_EVENT_DELTA, call->row, call->exchange.id);

@@ -49,14 +49,18 @@ static void add_known(uint64_t *sum, int64_t value) {
   if (value > 0) *sum = sheaf__add_sat(*sum, (uint64_t)value);
 }
 
+/* Of a route's model, or of the model that a reply names. NULL: not known. */
+const sheaf_price *sheaf__price_of(const sheaf_engine *engine, uint32_t route_at,
+                                   sheaf_slice model) {
+  const sheaf__route *route = &engine->routes[route_at];
+  if (route->price != NULL || model.bytes == 0) return route->price;
+  return sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
+                          sheaf_slice_of(route->provider->name), model);
+}
+
 static int64_t price_attempt(const sheaf_engine *engine, const sheaf__row *row,
                              const sheaf_decoded *d) {
-  const sheaf__route *route = &engine->routes[row->route];
-  const sheaf_price *price = route->price;
-  if (price == NULL && d->model.bytes)
-    price =
-        sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
-                         sheaf_slice_of(route->provider->name), d->model);
+  const sheaf_price *price = sheaf__price_of(engine, row->route, d->model);
   return price == NULL ? SHEAF_ABSENT : sheaf_price_cost(price, &d->usage);
 }
 
@@ -112,6 +116,16 @@ void sheaf__tally_done(sheaf_engine *engine, const sheaf__row *row, uint32_t err
     return;
   }
   s->succeeded++;
+  sheaf__histogram_add(&engine->response, engine->now_ns - row->item.enqueued_ns);
+  if (row->flags & (SHEAF__ROW_TWIN | SHEAF__ROW_CACHED | SHEAF__ROW_LOCAL)) {
+    if (row->flags & SHEAF__ROW_LOCAL)
+      s->answered_locally++;
+    else if (row->flags & SHEAF__ROW_CACHED)
+      s->cache_hits++;
+    else
+      s->deduplicated++;
+    return; /* no exchange of its own: no latency */
+  }
   const sheaf__call *call = row->call;
   uint64_t took = call->ended_ns - call->started_ns;
   sheaf__histogram_add(&engine->latency, took);
@@ -131,7 +145,8 @@ static uint64_t rate_milli(const sheaf_engine *engine) {
 void sheaf_engine_stats(const sheaf_engine *engine, sheaf_stats *out) {
   *out = engine->stats;
   out->struct_bytes = sizeof *out;
-  out->queued = engine->rows_queued;
+  out->queued = engine->rows_queued + engine->rows_twins;
+  if (engine->paused) out->limited_by = SHEAF_LIMITED_BY_PAUSE;
   out->in_flight = engine->calls_out;
   out->waiting_retry = engine->rows_waiting;
   out->cost_usd_nano = engine->stats.cost_missing && engine->spent_usd_nano == 0
@@ -156,4 +171,37 @@ void sheaf_engine_stats(const sheaf_engine *engine, sheaf_stats *out) {
   sheaf__histogram_read(&engine->queue_times, &out->queue);
   sheaf__histogram_read(&engine->ttft, &out->ttft);
   sheaf__histogram_read(&engine->latency, &out->latency);
+  sheaf__histogram_read(&engine->response, &out->response);
+  sheaf__histogram_read(&engine->group_waits, &out->group_wait);
+  out->queue_capacity = engine->options.queue_capacity;
+  out->queue_bytes = engine->queue_bytes;
+  out->cache_entries = engine->cache.count;
+  out->cache_bytes = engine->cache.bytes;
+  out->paused = engine->paused;
+}
+
+/* What ends later was admitted before: it counts as admitted from here on. Money stays, for the spend
+ * cap counts it; so does what may have been spent. */
+void sheaf_engine_stats_reset(sheaf_engine *engine) {
+  const sheaf_stats before = engine->stats;
+  engine->stats =
+      (sheaf_stats){.limited_by = before.limited_by,
+                    .admitted = engine->rows_queued + engine->rows_waiting + engine->rows_flying +
+                                engine->rows_twins + engine->rows_held - engine->shadows,
+                    .unknown_usd_nano = before.unknown_usd_nano,
+                    .cost_missing = before.cost_missing,
+                    .started_ns = engine->now_ns,
+                    .now_ns = engine->now_ns,
+                    .in_flight_max = engine->calls_out,
+                    .group_max = before.group_max,
+                    .merge_stopped = before.merge_stopped};
+  sheaf__histogram_init(&engine->queue_times);
+  sheaf__histogram_init(&engine->ttft);
+  sheaf__histogram_init(&engine->latency);
+  sheaf__histogram_init(&engine->response);
+  sheaf__histogram_init(&engine->group_waits);
+  engine->canary_sum = 0;
+  memset(engine->rate_slots, 0, sizeof engine->rate_slots);
+  engine->area_milli_ns = engine->series_area = 0;
+  engine->area_since_ns = engine->now_ns;
 }

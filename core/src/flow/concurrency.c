@@ -70,6 +70,23 @@ void sheaf__concurrency_init(sheaf__concurrency *c, uint32_t fixed, uint32_t max
   begin_start(c, (uint64_t)first * 1000, now_ns);
 }
 
+/* From fixed to adaptive what was in use is where the search begins; an adaptive limit goes on under
+ * its new ceiling. */
+void sheaf__concurrency_set(sheaf__concurrency *c, uint32_t fixed, uint32_t max, uint64_t now_ns) {
+  const bool was_fixed = c->fixed;
+  const uint32_t ceiling = larger(fixed ? fixed : max, 1);
+  if (was_fixed == (fixed != 0) && c->max == ceiling) return;
+  c->fixed = fixed != 0;
+  c->max = ceiling;
+  if (was_fixed && !c->fixed) {
+    c->peak_now = c->peak_before = c->in_flight;
+    c->peak_window_ns = now_ns;
+    const uint32_t first = larger(START_LIMIT, c->in_flight);
+    begin_start(c, (uint64_t)(first < ceiling ? first : ceiling) * 1000, now_ns);
+  }
+  c->limit_milli = sheaf__min_u64(c->limit_milli, (uint64_t)ceiling * 1000);
+}
+
 uint64_t sheaf__concurrency_limit_milli(const sheaf__concurrency *c, uint64_t now_ns) {
   const uint64_t max_milli = (uint64_t)c->max * 1000;
   if (c->fixed) return max_milli;

@@ -22,6 +22,8 @@ typedef struct sheaf__concurrency {
 
 /* fixed 0: adaptive up to max. */
 void sheaf__concurrency_init(sheaf__concurrency *c, uint32_t fixed, uint32_t max, uint64_t now_ns);
+/* Another ceiling from now on: what is in flight stays, what was learned is kept below it. */
+void sheaf__concurrency_set(sheaf__concurrency *c, uint32_t fixed, uint32_t max, uint64_t now_ns);
 /* The limit now, in 1/1000; at least 1000, at most 1000 * max. */
 uint64_t sheaf__concurrency_limit_milli(const sheaf__concurrency *c, uint64_t now_ns);
 bool sheaf__concurrency_may(const sheaf__concurrency *c, uint64_t now_ns);

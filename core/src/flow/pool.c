@@ -112,7 +112,7 @@ void sheaf__pool_take(sheaf__pool *pool, const sheaf__cost *cost, uint64_t excha
   }
   sheaf__bucket_take(&pool->learned, SHEAF__LEARNED_UNIT);
   if (pool->options.start_interval_ms)
-    pool->next_start_ns =
+    pool->next_start_ns = pool->spaced_until_ns =
         sheaf__add_sat(now_ns, sheaf__mul_sat(pool->options.start_interval_ms, SHEAF__MS));
   if (!pool->probe_due) return;
   pool->probe_due = false;
@@ -175,8 +175,8 @@ static uint64_t mean_of(uint64_t mean, uint64_t sample) {
   return (uint64_t)((int64_t)mean + step);
 }
 
-static void learn(sheaf__pool *pool, const sheaf__cost *cost, const sheaf_usage *usage,
-                  uint64_t body_bytes) {
+void sheaf__pool_learn(sheaf__pool *pool, const sheaf__cost *cost, const sheaf_usage *usage,
+                       uint64_t body_bytes) {
   if (usage->estimated) return;
   const int64_t input = charged_input(pool, usage);
   if (input >= 0 && body_bytes > 0) {
@@ -223,7 +223,7 @@ void sheaf__pool_settle(sheaf__pool *pool, const sheaf__cost *cost, uint32_t bil
   }
   if (billing != SHEAF_BILLING_BILLED || !usage) return;
   settle_usage(pool, &charges, usage);
-  learn(pool, cost, usage, body_bytes);
+  sheaf__pool_learn(pool, cost, usage, body_bytes);
 }
 
 static void earn_by_time(sheaf__pool *pool, uint64_t now_ns) {

@@ -13,12 +13,20 @@ typedef struct sheaf__cost {
   uint32_t output_tokens;
 } sheaf__cost;
 
-typedef struct sheaf__pool_options {
-  uint64_t rpm, tpm, input_tpm, output_tpm; /* as stated; 0 not known */
+/* What the user states, now or later. */
+typedef struct sheaf__pool_limits {
+  uint64_t rpm, tpm, input_tpm, output_tpm; /* 0 not known */
   uint64_t rate_safety_pct;                 /* 98 */
   uint64_t burst_ms;                        /* 1000 */
   uint64_t start_interval_ms;               /* 0 */
-  uint32_t charge_tokens, charge_output;    /* SHEAF_CHARGE_* */
+} sheaf__pool_limits;
+
+typedef struct sheaf__pool_options {
+  uint64_t rpm, tpm, input_tpm, output_tpm; /* as in limits */
+  uint64_t rate_safety_pct;
+  uint64_t burst_ms;
+  uint64_t start_interval_ms;
+  uint32_t charge_tokens, charge_output; /* SHEAF_CHARGE_* */
   uint64_t seed;
   uint64_t key; /* which pool, for draws */
 } sheaf__pool_options;
@@ -58,6 +66,7 @@ typedef struct sheaf__pool {
   uint64_t seen_before, refused_before; /* of the window before: heads and refusals */
   /* spacing */
   uint64_t next_start_ns;
+  uint64_t spaced_until_ns; /* of that, what start_interval_ms asks for; 0: nothing yet */
   /* retry budget, milli */
   int64_t retry_budget;
   uint64_t retry_budget_at_ns;
@@ -68,6 +77,10 @@ typedef struct sheaf__pool {
 } sheaf__pool;
 
 void sheaf__pool_init(sheaf__pool *pool, const sheaf__pool_options *options, uint64_t now_ns);
+
+/* Other limits from now on. Levels, debts and what is reserved are kept; a resource that had no limit
+ * begins with what its burst leaves beside what is under way. */
+void sheaf__pool_set_limits(sheaf__pool *pool, const sheaf__pool_limits *limits, uint64_t now_ns);
 
 /* What an exchange of body_bytes, of `counted` input tokens where they are known (else SHEAF_ABSENT), with at
  * most output_max (SHEAF_ABSENT: not capped) reserves. */
@@ -91,6 +104,9 @@ void sheaf__pool_on_headless(sheaf__pool *pool, const sheaf__cost *cost, uint64_
  * body_bytes as in estimate. */
 void sheaf__pool_settle(sheaf__pool *pool, const sheaf__cost *cost, uint32_t billing,
                         const sheaf_usage *usage, uint64_t body_bytes, uint64_t now_ns);
+/* What settle learns of a usage, for calls that it settles without. */
+void sheaf__pool_learn(sheaf__pool *pool, const sheaf__cost *cost, const sheaf_usage *usage,
+                       uint64_t body_bytes);
 /* A rate_limit (scope pool) or overloaded refusal: cooldown; learned: also the learned rate
  * (rate_limit only). retry_after_ns SHEAF_NEVER: not told. Answers pause_until_ns. */
 uint64_t sheaf__pool_on_refusal(sheaf__pool *pool, uint64_t retry_after_ns, bool learned,

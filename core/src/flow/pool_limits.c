@@ -63,6 +63,49 @@ void sheaf__pool_init_meters(sheaf__pool *pool, uint64_t now_ns) {
   }
 }
 
+static void set_meter(sheaf__pool *pool, sheaf__meter *meter, uint64_t now_ns) {
+  sheaf__bucket *bucket = &meter->bucket;
+  const bool was_off = bucket->limit == 0;
+  if (meter->stated == 0 && meter->told == SHEAF_ABSENT) {
+    sheaf__bucket_set(bucket, 0, 1, now_ns);
+    return;
+  }
+  apply(pool, meter, now_ns);
+  if (was_off && meter->unacked > 0) sheaf__bucket_take(bucket, (uint64_t)meter->unacked);
+}
+
+/* The last start was at spaced_until less the old interval: the new one counts from there. */
+static void set_interval(sheaf__pool *pool, uint64_t before_ms, uint64_t now_ns) {
+  if (pool->spaced_until_ns == 0 || pool->next_start_ns != pool->spaced_until_ns) return;
+  const uint64_t started_ns = pool->spaced_until_ns - sheaf__mul_sat(before_ms, SHEAF__MS);
+  const uint64_t interval_ns = sheaf__mul_sat(pool->options.start_interval_ms, SHEAF__MS);
+  pool->next_start_ns = interval_ns ? sheaf__add_sat(started_ns, interval_ns) : now_ns;
+  pool->spaced_until_ns = interval_ns ? pool->next_start_ns : 0;
+}
+
+void sheaf__pool_set_limits(sheaf__pool *pool, const sheaf__pool_limits *limits, uint64_t now_ns) {
+  sheaf__pool_options *o = &pool->options;
+  const uint64_t stated[SHEAF_RESOURCE_COUNT] = {limits->rpm, limits->tpm, limits->input_tpm,
+                                                 limits->output_tpm};
+  const uint64_t interval_ms = o->start_interval_ms;
+  const bool same_shape =
+      o->rate_safety_pct == limits->rate_safety_pct && o->burst_ms == limits->burst_ms;
+  o->rpm = limits->rpm;
+  o->tpm = limits->tpm;
+  o->input_tpm = limits->input_tpm;
+  o->output_tpm = limits->output_tpm;
+  o->rate_safety_pct = limits->rate_safety_pct;
+  o->burst_ms = limits->burst_ms;
+  o->start_interval_ms = limits->start_interval_ms;
+  for (uint32_t r = 0; r < SHEAF_RESOURCE_COUNT; r++) {
+    sheaf__meter *meter = &pool->meters[r];
+    if (same_shape && meter->stated == stated[r]) continue;
+    meter->stated = stated[r];
+    set_meter(pool, meter, now_ns);
+  }
+  if (interval_ms != o->start_interval_ms) set_interval(pool, interval_ms, now_ns);
+}
+
 /* The known window that a reply speaks for: reset is the time until full, so reset * L / (L - R) is the window. 0: none. */
 static uint64_t window_of(const sheaf_limit *told) {
   if (told->is_window || told->reset_ns > windows_ns[3]) return 0; /* SHEAF_NEVER too */

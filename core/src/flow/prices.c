@@ -5,21 +5,97 @@
 #include <sheaf/stats.h>
 
 #include "base/mem.h"
-#include "flow/price_table.inc"
 
 #define ROWS_MAX 100000u
 #define PER_TOKENS 1000000
+#define NONE SHEAF_ABSENT
 
-static const sheaf_price_table builtin = {
-    .date = PRICE_TABLE_DATE,
-    .source = PRICE_TABLE_SOURCE,
-    .prices = price_rows,
-    .count = sizeof price_rows / sizeof *price_rows,
+#ifdef SHEAF_SMALL
+
+/* Where size counts the rows are made at the first call, out of what takes a quarter of the room: names one behind the
+ * other, prices as 32-bit thousands. They are the core's one table that is written to; a module has one thread. */
+#define ROW_JOINED(a, line) a##line
+#define ROW_NAME(line) ROW_JOINED(name, line)
+
+#define THOUSANDS_FIT(price) \
+  ((price) == NONE || ((price) % 1000 == 0 && (price) / 1000 < UINT32_MAX))
+#define PRICE(provider, model, in, out, read, write)                                          \
+  _Static_assert(                                                                             \
+      THOUSANDS_FIT(in) && THOUSANDS_FIT(out) && THOUSANDS_FIT(read) && THOUSANDS_FIT(write), \
+      "the price of " model " does not fit");
+#include "flow/price_table.inc"
+#undef PRICE
+
+static const struct {
+#define PRICE(provider, model, in, out, read, write) char ROW_NAME(__LINE__)[sizeof model];
+#include "flow/price_table.inc"
+#undef PRICE
+} model_names = {
+#define PRICE(provider, model, in, out, read, write) model,
+#include "flow/price_table.inc"
+#undef PRICE
+};
+
+#define THOUSANDS(price) ((price) == NONE ? UINT32_MAX : (uint32_t)((price) / 1000))
+static const uint32_t thousands[][4] = {
+#define PRICE(provider, model, in, out, read, write) \
+  {THOUSANDS(in), THOUSANDS(out), THOUSANDS(read), THOUSANDS(write)},
+#include "flow/price_table.inc"
+#undef PRICE
+};
+
+enum { openai, anthropic, gemini, ollama, sim };
+static const char *const provider_names[] = {"openai", "anthropic", "gemini", "ollama", "sim"};
+static const uint8_t row_providers[] = {
+#define PRICE(provider, model, in, out, read, write) provider,
+#include "flow/price_table.inc"
+#undef PRICE
+};
+
+#define ROW_COUNT (sizeof row_providers)
+
+static int64_t money_of(uint32_t price) {
+  return price == UINT32_MAX ? SHEAF_ABSENT : (int64_t)price * 1000;
+}
+
+const sheaf_price_table *sheaf_prices_builtin(void) {
+  static sheaf_price rows[ROW_COUNT];
+  static const sheaf_price_table table = {
+      .date = PRICE_TABLE_DATE,
+      .source = PRICE_TABLE_SOURCE,
+      .prices = rows,
+      .count = ROW_COUNT,
+  };
+  if (rows[0].model) return &table;
+  const char *name = (const char *)&model_names;
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    rows[i] = (sheaf_price){provider_names[row_providers[i]], name,
+                            money_of(thousands[i][0]),        money_of(thousands[i][1]),
+                            money_of(thousands[i][2]),        money_of(thousands[i][3])};
+    name += strlen(name) + 1;
+  }
+  return &table;
+}
+
+#else
+
+static const sheaf_price price_rows[] = {
+#define PRICE(provider, model, in, out, read, write) {#provider, model, in, out, read, write},
+#include "flow/price_table.inc"
+#undef PRICE
 };
 
 const sheaf_price_table *sheaf_prices_builtin(void) {
-  return &builtin;
+  static const sheaf_price_table table = {
+      .date = PRICE_TABLE_DATE,
+      .source = PRICE_TABLE_SOURCE,
+      .prices = price_rows,
+      .count = sizeof price_rows / sizeof *price_rows,
+  };
+  return &table;
 }
+
+#endif
 
 /* ---- Look-up ---- */
 
@@ -225,13 +301,14 @@ static int32_t read_rows(read_table *made, sheaf_slice json, sheaf_slice date, s
   const uint32_t own = count_rows(array);
   if (own > ROWS_MAX)
     return fail(error, SHEAF_E_LIMIT, json, array, "prices", "at most 100000 prices");
-  const uint32_t count = own + builtin.count;
+  const sheaf_price_table *builtin = sheaf_prices_builtin();
+  const uint32_t count = own + builtin->count;
   made->rows = sheaf__alloc_zero(allocator, count * sizeof *made->rows);
   if (!made->rows) return fail(error, SHEAF_E_NOMEM, json, array, "prices", "out of memory");
   made->row_count = own;
   made->table =
       (sheaf_price_table){.date = "", .source = "user", .prices = made->rows, .count = count};
-  memcpy(made->rows + own, builtin.prices, builtin.count * sizeof *made->rows);
+  memcpy(made->rows + own, builtin->prices, builtin->count * sizeof *made->rows);
   if (date.bytes) {
     const int32_t status = read_text(made, json, date, "date", error);
     if (status != SHEAF_OK) return status;
@@ -271,10 +348,11 @@ int32_t sheaf_prices_read(sheaf_slice json, const sheaf_allocator *allocator,
 }
 
 void sheaf_prices_free(sheaf_price_table *table, const sheaf_allocator *allocator) {
-  if (!table || table == &builtin) return;
+  const sheaf_price_table *builtin = sheaf_prices_builtin();
+  if (!table || table == builtin) return;
   read_table *made = (read_table *)(void *)table;
   made->text.allocator = allocator;
   sheaf_buf_deinit(&made->text);
-  sheaf__free(allocator, made->rows, (made->row_count + builtin.count) * sizeof *made->rows);
+  sheaf__free(allocator, made->rows, (made->row_count + builtin->count) * sizeof *made->rows);
   sheaf__free(allocator, made, sizeof *made);
 }

@@ -52,22 +52,34 @@ static sheaf__queue_item *item_of(sheaf__heap_node *node) {
   return (sheaf__queue_item *)(void *)node;
 }
 
+/* When it is to go next at the latest: in time for its deadline, or when its class has waited enough. */
+static uint64_t due_of(const sheaf__queue *queue, const sheaf__queue_item *item,
+                       uint64_t deadline_ns, uint64_t service_ns) {
+  uint64_t latest = SHEAF_NEVER;
+  if (deadline_ns != SHEAF_NEVER) latest = deadline_ns > service_ns ? deadline_ns - service_ns : 0;
+  return sheaf__min_u64(latest,
+                        sheaf__add_sat(item->enqueued_ns, queue->class_wait_ns[item->klass]));
+}
+
 int32_t sheaf__queue_push(sheaf__queue *queue, const sheaf_allocator *allocator,
                           sheaf__queue_item *item, uint64_t deadline_ns, uint64_t service_ns) {
   SHEAF_ASSERT(item->klass < SHEAF__CLASS_COUNT);
   const uint32_t c = item->klass;
   sheaf__heap *heap = &queue->classes[c];
   if (queue->count >= heap->count_max) return SHEAF_E_LIMIT;
-  uint64_t latest = SHEAF_NEVER;
-  if (deadline_ns != SHEAF_NEVER) latest = deadline_ns > service_ns ? deadline_ns - service_ns : 0;
-  item->node.key =
-      sheaf__min_u64(latest, sheaf__add_sat(item->enqueued_ns, queue->class_wait_ns[c]));
+  item->node.key = due_of(queue, item, deadline_ns, service_ns);
   const bool was_empty = heap->count == 0;
   const int32_t status = sheaf__heap_push(heap, allocator, &item->node);
   if (status != SHEAF_OK) return status;
   if (was_empty) queue->finish[c] = sheaf__max_u64(queue->finish[c], queue->virtual_time);
   queue->count++;
   return SHEAF_OK;
+}
+
+void sheaf__queue_due_anew(sheaf__queue *queue, sheaf__queue_item *item, uint64_t deadline_ns,
+                           uint64_t service_ns) {
+  item->node.key = due_of(queue, item, deadline_ns, service_ns);
+  sheaf__heap_update(&queue->classes[item->klass], &item->node);
 }
 
 /* The class whose turn it is; ties go to the heavier. */

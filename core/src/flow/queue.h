@@ -66,6 +66,9 @@ int32_t sheaf__queue_push(sheaf__queue *queue, const sheaf_allocator *allocator,
 sheaf__queue_item *sheaf__queue_peek(sheaf__queue *queue, uint64_t now_ns);
 /* Takes what peek answered at the same now_ns. */
 void sheaf__queue_pop(sheaf__queue *queue, sheaf__queue_item *item, uint64_t now_ns);
+/* It stays in its class; its due time follows from the class's wait of now. */
+void sheaf__queue_due_anew(sheaf__queue *queue, sheaf__queue_item *item, uint64_t deadline_ns,
+                           uint64_t service_ns);
 /* Takes any one out (cancel, deadline): no accounts move. */
 void sheaf__queue_remove(sheaf__queue *queue, sheaf__queue_item *item);
 

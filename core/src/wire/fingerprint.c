@@ -51,6 +51,27 @@ static inline uint32_t schedule(uint32_t w[16], unsigned i) {
   return w[i & 15];
 }
 
+#ifdef SHEAF_SMALL /* A round at a time: a fifth of the code, seven tenths of the speed. */
+
+void sheaf_sha256_blocks(uint32_t state[8], const uint8_t *blocks, size_t count) {
+  for (; count; count--, blocks += 64) {
+    uint32_t w[16];
+    for (unsigned i = 0; i < 16; i++) w[i] = read_big_endian(blocks + 4 * i);
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+    for (unsigned i = 0; i < 64; i++) {
+      const uint32_t word = i < 16 ? w[i] : schedule(w, i);
+      ROUND(a, b, c, d, e, f, g, h, round_constants[i], word);
+      const uint32_t last = h;
+      h = g, g = f, f = e, e = d, d = c, c = b, b = a, a = last;
+    }
+    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
+  }
+}
+
+#else
+
 #define EIGHT_ROUNDS(i, W)                                    \
   do {                                                        \
     ROUND(a, b, c, d, e, f, g, h, k[(i)], W(w, (i)));         \
@@ -82,6 +103,8 @@ void sheaf_sha256_blocks(uint32_t state[8], const uint8_t *blocks, size_t count)
     state[4] += e, state[5] += f, state[6] += g, state[7] += h;
   }
 }
+
+#endif
 
 /* A hash under way. Only bytes that do not fill a block yet are copied, at most 63 of each piece. */
 typedef struct hasher {

@@ -19,6 +19,8 @@ typedef struct feed {
   void *ctx;
   sheaf_slice held;
   bool holds;
+  bool dispatched;   /* the latest line ended an event */
+  const char *whole; /* in the chunk: behind the latest end of an event */
 } feed;
 
 void sheaf__framer_init(sheaf__framer *framer, const sheaf_allocator *allocator, uint32_t framing) {
@@ -43,6 +45,7 @@ void sheaf__framer_reset(sheaf__framer *framer, uint32_t framing) {
   framer->swallow_lf = false;
   framer->past_bom = false;
   framer->overflowed = false;
+  framer->fed = framer->whole = 0;
 }
 
 static int32_t refuse_long(sheaf__framer *framer) {
@@ -93,6 +96,7 @@ static int32_t dispatch(feed *f) {
     status = f->fn(f->ctx, name, f->holds ? f->held : sheaf_buf_slice(&framer->data));
   }
   f->holds = false;
+  f->dispatched = true;
   framer->has_data = false;
   sheaf_buf_reset(&framer->data);
   sheaf_buf_reset(&framer->name);
@@ -153,7 +157,10 @@ static const char *find(const char *p, const char *end, char byte) {
  * a bounded number of times whatever its line ends are. Answers where the unfinished line begins. */
 static int32_t feed_sse(feed *f, const char **at, const char *end) {
   const char *p = *at;
-  if (f->framer->swallow_lf && *p == '\n') p++;
+  if (f->framer->swallow_lf && *p == '\n') {
+    p++;
+    if (f->framer->whole == f->framer->fed) f->whole = p; /* it belongs to the event's end */
+  }
   f->framer->swallow_lf = false;
   const char *lf = find(p, end, '\n'), *cr = find(p, end, '\r');
   int32_t status = SHEAF_OK;
@@ -171,7 +178,9 @@ static int32_t feed_sse(feed *f, const char **at, const char *end) {
         p++;
       }
     }
+    f->dispatched = false;
     status = take_line(f, line);
+    if (f->dispatched) f->whole = p;
   }
   return status;
 }
@@ -186,6 +195,7 @@ static int32_t feed_ndjson(feed *f, const char **at, const char *end) {
     sheaf_slice line = {p, (size_t)(lf - p)};
     p = lf + 1;
     status = take_line(f, line);
+    f->whole = p;
   }
   return status;
 }
@@ -207,6 +217,8 @@ int32_t sheaf__framer_feed(sheaf__framer *framer, sheaf_slice chunk, sheaf__even
   const char *at = chunk.data, *end = chunk.data + chunk.bytes;
   status =
       framer->framing == SHEAF_FRAMING_NDJSON ? feed_ndjson(&f, &at, end) : feed_sse(&f, &at, end);
+  if (f.whole != NULL) framer->whole = framer->fed + (uint64_t)(f.whole - chunk.data);
+  framer->fed += chunk.bytes;
   if (status == SHEAF_OK)
     status = copy_held(&f); /* before `line`, where it may lie, is written again */
   if (status == SHEAF_OK) status = sheaf_buf_append(&framer->line, at, (size_t)(end - at));

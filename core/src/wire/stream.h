@@ -18,6 +18,8 @@ typedef struct sheaf__framer {
   bool swallow_lf; /* a CR ended the last chunk's line */
   bool past_bom;
   bool overflowed;
+  uint64_t fed;   /* bytes of the body so far */
+  uint64_t whole; /* of those, up to the end of the last whole event, with what ends it */
 } sheaf__framer;
 
 void sheaf__framer_init(sheaf__framer *framer, const sheaf_allocator *allocator, uint32_t framing);
