@@ -6,7 +6,6 @@
  * Outline: requests by position, the table, results, running, look-ups. */
 #include "client_int.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +21,15 @@ struct sheaf_batch {
 
 /* ---- Requests by position ---- */
 
+/* Each submit makes one: snprintf took a tenth of a submit's time. */
 sheaf_slice sheaf__row_name(uint64_t number, char id[SHEAF__ID_BYTES]) {
-  int n = snprintf(id, SHEAF__ID_BYTES, "row-%llu", (unsigned long long)number + 1);
-  return (sheaf_slice){id, (size_t)n};
+  char *at = id + SHEAF__ID_BYTES;
+  number++;
+  do *--at = (char)('0' + number % 10);
+  while ((number /= 10) != 0);
+  at -= 4;
+  memcpy(at, "row-", 4);
+  return (sheaf_slice){at, (size_t)(id + SHEAF__ID_BYTES - at)};
 }
 
 void sheaf__list_request(const sheaf__list *list, size_t position, char id[SHEAF__ID_BYTES],
@@ -102,14 +107,7 @@ void sheaf_batch_free(sheaf_batch *batch) {
 
 /* Hands the list over and waits until it is over. */
 static int32_t run(sheaf_client *client, sheaf__list *list) {
-  pthread_mutex_lock(&client->mutex);
-  if (client->draining) {
-    pthread_mutex_unlock(&client->mutex);
-    return SHEAF_E_END;
-  }
-  sheaf__post(client, &list->command);
-  pthread_mutex_unlock(&client->mutex);
-  sheaf__wake(client);
+  if (atomic_load(&client->refusing) || !sheaf__push(client, &list->command)) return SHEAF_E_END;
   pthread_mutex_lock(&client->mutex);
   while (!list->over) pthread_cond_wait(&client->answered, &client->mutex);
   list->batch->stats = client->stats;

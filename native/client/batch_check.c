@@ -10,7 +10,7 @@
 #define PATH_BYTES_MAX 8192u
 
 typedef struct checker {
-  const sheaf_client *client;
+  sheaf_engine_options options; /* in force now */
   sheaf_buf path, body;
   bool prompt_is_good;
 } checker;
@@ -48,9 +48,9 @@ static int32_t check_ids(const sheaf__list *list, uint32_t *table, size_t mask,
 
 /* ---- Validity ---- */
 
-static const sheaf_endpoint *endpoint_for(const sheaf_client *client, sheaf_slice wanted) {
-  for (uint32_t i = 0; i < client->options.endpoint_count; i++) {
-    const sheaf_endpoint *e = &client->endpoints[i];
+static const sheaf_endpoint *endpoint_for(const sheaf_engine_options *o, sheaf_slice wanted) {
+  for (uint32_t i = 0; i < o->endpoint_count; i++) {
+    const sheaf_endpoint *e = &o->endpoints[i];
     if (wanted.bytes == 0 || sheaf__slice_same(wanted, e->name) ||
         sheaf__slice_same(wanted, sheaf_slice_of(e->provider->name)))
       return e;
@@ -107,7 +107,8 @@ static int32_t build(checker *check, const sheaf_endpoint *e, const sheaf_reques
 int32_t sheaf__request_form(const sheaf_request *r, sheaf_parse_error *error) {
   int forms = (r->prompt.data != NULL) + (r->messages.bytes > 0) + (r->body.bytes > 0);
   if (r->flags & SHEAF_REQUEST_TASK)
-    return refuse(error, SHEAF_E_UNSUPPORTED, "flags", "this client runs no tasks");
+    return refuse(error, SHEAF_E_UNSUPPORTED, "flags",
+                  "a task is handed over by sheaf_client_submit_task");
   if (forms > 1)
     return refuse(error, SHEAF_E_FIELD, "prompt",
                   "give one of prompt, messages and body, not several");
@@ -121,13 +122,13 @@ int32_t sheaf__request_form(const sheaf_request *r, sheaf_parse_error *error) {
 }
 
 static int32_t check_one(checker *check, const sheaf_request *given, sheaf_parse_error *error) {
-  const sheaf_engine_options *o = &check->client->options;
+  const sheaf_engine_options *o = &check->options;
   sheaf_request request = *given;
   int32_t status = sheaf__request_form(&request, error);
   if (status) return status;
   bool plain = is_plain(&request);
   if (plain && check->prompt_is_good) return SHEAF_OK;
-  const sheaf_endpoint *e = endpoint_for(check->client, request.endpoint);
+  const sheaf_endpoint *e = endpoint_for(o, request.endpoint);
   if (e == NULL)
     return refuse(error, SHEAF_E_FIELD, "endpoint",
                   "no endpoint of this name or provider is configured");
@@ -168,9 +169,10 @@ static int32_t check_all(checker *check, const sheaf__list *list, sheaf_parse_er
   return SHEAF_OK;
 }
 
-int32_t sheaf__list_check(const sheaf_client *client, const sheaf__list *list, uint32_t *table,
+int32_t sheaf__list_check(sheaf_client *client, const sheaf__list *list, uint32_t *table,
                           size_t mask, sheaf_parse_error *error) {
-  checker check = {.client = client};
+  checker check = {.prompt_is_good = false};
+  sheaf__options_now(client, &check.options);
   sheaf_buf_init(&check.path, &sheaf__heap, PATH_BYTES_MAX);
   sheaf_buf_init(&check.body, &sheaf__heap, BODY_BYTES_MAX);
   int32_t status = check_all(&check, list, error);

@@ -1,6 +1,8 @@
-/* client_open.c: options into an engine and a transport: copies, environment, keys.
+/* client_open.c: options into an engine and a transport: ranges, environment, keys.
  *
- * A key is copied once to trim it, handed to the transport and wiped; the engine and the client never hold it. */
+ * A key is copied once to trim it, handed to the transport and wiped; the engine and the client never hold it.
+ *
+ * Outline: memory, where to, keys, what is wrong, the engine, the transport, opening. */
 #define _DEFAULT_SOURCE
 #include "client_int.h"
 
@@ -20,46 +22,6 @@ static void *heap(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
 }
 
 const sheaf_allocator sheaf__heap = {heap, NULL};
-
-static void keep(sheaf_slice *slice, char **to) {
-  if (slice->bytes == 0) return;
-  memcpy(*to, slice->data, slice->bytes);
-  slice->data = *to;
-  *to += slice->bytes;
-}
-
-/* The checks of lists look at the options later, so that what they look at is kept. */
-static int32_t keep_options(sheaf_client *client) {
-  sheaf_engine_options *o = &client->options;
-  uint32_t count = o->endpoint_count;
-  size_t bytes = o->system.bytes + o->params.bytes + 1;
-  for (uint32_t i = 0; i < count; i++) {
-    const sheaf_endpoint *e = &o->endpoints[i];
-    bytes += e->name.bytes + e->base_url.bytes + e->model.bytes + e->default_url.bytes;
-  }
-  client->endpoints = calloc(count, sizeof *client->endpoints);
-  client->text = malloc(bytes);
-  if (client->endpoints == NULL || client->text == NULL) return SHEAF_E_NOMEM;
-  char *to = client->text;
-  keep(&o->system, &to);
-  keep(&o->params, &to);
-  for (uint32_t i = 0; i < count; i++) {
-    const sheaf_endpoint *given = &o->endpoints[i];
-    sheaf_endpoint *e = &client->endpoints[i];
-    e->struct_bytes = sizeof *e;
-    e->provider = given->provider;
-    e->name = given->name;
-    e->base_url = given->base_url;
-    e->model = given->model;
-    e->default_url = given->default_url;
-    keep(&e->name, &to);
-    keep(&e->base_url, &to);
-    keep(&e->model, &to);
-    keep(&e->default_url, &to);
-  }
-  o->endpoints = client->endpoints;
-  return SHEAF_OK;
-}
 
 /* ---- Where to ---- */
 
@@ -115,34 +77,52 @@ static int32_t set_key(sheaf_client *client, const char *base_url, const char *k
   if (copy == NULL) return SHEAF_E_NOMEM;
   memcpy(copy, key, bytes);
   copy[bytes] = 0;
-  int32_t status = sheaf_curl_set_credential(client->curl, 1, base_url, copy);
+  int32_t status = client->transport.set_credential(client->transport.ctx, 1, base_url, copy);
   explicit_bzero(copy, bytes);
   free(copy);
   return status;
 }
 
-/* ---- Opening ---- */
+/* ---- What is wrong ---- */
 
-/* The one endpoint that provider, base_url, api_key and model speak of. */
-static int32_t simple_endpoint(sheaf_client *client, const sheaf_client_options *given,
-                               sheaf_endpoint *e, char url[URL_BYTES]) {
-  const char *name = given->provider ? given->provider : "openai";
-  const sheaf_provider *provider = sheaf_provider_find(sheaf_slice_of(name));
-  if (provider == NULL) return SHEAF_E_NOT_FOUND;
-  *e = SHEAF_ENDPOINT_INIT;
-  e->provider = provider;
-  e->model = sheaf_slice_of(given->model);
-  const char *base = given->base_url;
-  if (base == NULL && strcmp(provider->name, "ollama") == 0 && ollama_url(url)) base = url;
-  bool may_do_without = base != NULL && is_loopback(base);
-  if (base == NULL) base = provider->base_url;
-  e->base_url = sheaf_slice_of(base);
-  const char *key = given->api_key ? given->api_key : key_from_environment(provider->key_variables);
-  if (key == NULL && provider->key_variables != NULL && !may_do_without) return SHEAF_E_AUTH;
-  if (key == NULL || key[0] == 0) return SHEAF_OK;
-  e->credential_id = 1;
-  return set_key(client, base, key);
+typedef struct opening {
+  sheaf_client_options given; /* of the caller's version: what it does not know has its default */
+  sheaf_endpoint own;         /* what the simple options make */
+  char url[URL_BYTES];
+} opening;
+
+enum { SENTENCE_BYTES = 256 };
+
+static int32_t complain(const opening *o, int32_t status, const char *sentence) {
+  if (o->given.message != NULL && o->given.message_bytes > 0)
+    snprintf(o->given.message, o->given.message_bytes, "%s", sentence);
+  return status;
 }
+
+/* As the engine looks at them, but it says no more than that one is out of its range. */
+static int32_t check_ranges(const opening *o, const sheaf_engine_options *options) {
+  char sentence[SENTENCE_BYTES];
+  for (uint32_t i = 0; sheaf_option_at(i) != NULL; i++) {
+    const sheaf_option *option = sheaf_option_at(i);
+    uint64_t value;
+    memcpy(&value, (const char *)options + option->offset, sizeof value);
+    if ((value >= option->min && value <= option->max) || value == option->initial) continue;
+    snprintf(sentence, sizeof sentence, "%s cannot be %llu: give a whole number from %llu to %llu",
+             option->name, (unsigned long long)value, (unsigned long long)option->min,
+             (unsigned long long)option->max);
+    return complain(o, SHEAF_E_RANGE, sentence);
+  }
+  if (o->given.workers_max > SHEAF__WORKERS_MAX) {
+    snprintf(sentence, sizeof sentence, "workers_max cannot be %u: give 1 to %u, or 0 for %u",
+             (unsigned)o->given.workers_max, SHEAF__WORKERS_MAX, SHEAF__WORKERS);
+    return complain(o, SHEAF_E_RANGE, sentence);
+  }
+  if (o->given.report_ms > SHEAF_NEVER / 1000000)
+    return complain(o, SHEAF_E_RANGE, "report_ms is too large: give milliseconds, or 0 for never");
+  return SHEAF_OK;
+}
+
+/* ---- The engine ---- */
 
 static uint64_t draw_seed(void) {
   uint64_t seed = 0;
@@ -160,52 +140,203 @@ static void read_options(sheaf_client *client, const sheaf_engine_options *given
   }
   if (o->seed == 0) o->seed = draw_seed();
   if (o->sha256_blocks == NULL) o->sha256_blocks = sheaf_sha256_fastest();
-  client->capacity = o->queue_capacity;
+  client->draws_secret = o->secret == NULL;
+}
+
+void sheaf__options_apply(sheaf_client *client) {
+  const sheaf_engine_options *o = &client->options;
   uint64_t cap = o->concurrency ? o->concurrency : o->max_concurrency;
   /* Lists leave half of the places to single requests, which would wait until their end otherwise. */
   uint64_t half = o->queue_capacity > 1 ? o->queue_capacity / 2 : 1;
   client->ahead = cap + SHEAF__LIST_AHEAD < half ? cap + SHEAF__LIST_AHEAD : half;
+  atomic_store(&client->capacity, o->queue_capacity);
+  atomic_store(&client->bytes_max, o->queue_bytes_max);
 }
 
-static int32_t join_doors(sheaf_client *client) {
+/* Without randomness there is no secret, and prompts are never merged. */
+static void draw_secret(sheaf_client *client) {
+  if (!client->draws_secret) return;
+  ssize_t drawn = getrandom(client->secret, sizeof client->secret, 0);
+  client->options.secret = drawn == (ssize_t)sizeof client->secret ? client->secret : NULL;
+}
+
+static int32_t start_exchange(void *ctx, const sheaf_exchange *exchange) {
+  sheaf_client *client = ctx;
+  if (exchange->kind != SHEAF_EXCHANGE_TASK)
+    return client->transport.start(client->transport.ctx, exchange);
+  sheaf__live *live = exchange->user;
+  return sheaf__task_start(client, live->whose.task, exchange);
+}
+
+static void cancel_exchange(void *ctx, uint64_t exchange) {
+  sheaf_client *client = ctx;
+  if (!sheaf__task_cancel(client, exchange))
+    client->transport.cancel(client->transport.ctx, exchange);
+}
+
+/* The one before stays if anything fails. Nobody changes the options meanwhile: `life` is held. */
+int32_t sheaf__engine_renew(sheaf_client *client) {
+  sheaf_engine *engine = NULL;
+  draw_secret(client);
+  int32_t status = sheaf_engine_new(&client->options, &sheaf__heap, &engine);
+  if (status) return status;
   const sheaf_sink sink = {.struct_bytes = sizeof sink, .ctx = client, .put = sheaf__event_put};
-  const sheaf_doors doors = {
-      .struct_bytes = sizeof doors, .transport = sheaf_curl_transport(client->curl), .sink = &sink};
-  int32_t status = sheaf_curl_bind(client->curl, client->engine);
-  return status ? status : sheaf_engine_open(client->engine, &doors);
+  const sheaf_transport transport = {.struct_bytes = sizeof transport,
+                                     .ctx = client,
+                                     .start = start_exchange,
+                                     .cancel = cancel_exchange};
+  const sheaf_hooks hooks = sheaf__hooks_for(client);
+  const sheaf_doors doors = {.struct_bytes = sizeof doors,
+                             .transport = &transport,
+                             .sink = &sink,
+                             .hooks = client->has_hooks ? &hooks : NULL};
+  status = sheaf_engine_open(engine, &doors);
+  if (status == SHEAF_OK) status = client->transport.bind(client->transport.ctx, engine);
+  if (status) {
+    sheaf_engine_free(engine);
+    return status;
+  }
+  sheaf_engine_free(client->engine);
+  client->engine = engine;
+  return SHEAF_OK;
+}
+
+/* ---- The transport ---- */
+
+static int32_t curl_bind(void *curl, sheaf_engine *engine) {
+  return sheaf_curl_bind(curl, engine);
+}
+
+static int32_t curl_poll(void *curl, uint64_t wait_ns) {
+  return sheaf_curl_poll(curl, wait_ns, -1);
+}
+
+static void curl_wake(void *curl) {
+  sheaf_curl_wake(curl);
+}
+
+static int32_t curl_credential(void *curl, uint32_t credential_id, const char *base_url,
+                               const char *secret) {
+  return sheaf_curl_set_credential(curl, credential_id, base_url, secret);
+}
+
+static void curl_redact(void *curl, char *text, size_t bytes) {
+  sheaf_curl_redact(curl, text, bytes);
+}
+
+static int32_t open_transport(sheaf_client *client, const opening *o) {
+  sheaf_client_transport *t = &client->transport;
+  const sheaf_client_transport *given = o->given.transport;
+  if (given != NULL) {
+    memcpy(t, given, given->struct_bytes < sizeof *t ? given->struct_bytes : sizeof *t);
+    t->struct_bytes = sizeof *t;
+    if (t->bind != NULL && t->start != NULL && t->cancel != NULL && t->poll != NULL &&
+        t->wake != NULL)
+      return SHEAF_OK;
+    return complain(o, SHEAF_E_MISUSE, "a transport needs bind, start, cancel, poll and wake");
+  }
+  int32_t status = sheaf_curl_new(o->given.curl, &client->curl);
+  if (status)
+    return complain(o, status, "libcurl could not be set up, or curl options are not valid");
+  const sheaf_transport *door = sheaf_curl_transport(client->curl);
+  *t = (sheaf_client_transport){.struct_bytes = sizeof *t,
+                                .ctx = door->ctx,
+                                .bind = curl_bind,
+                                .start = door->start,
+                                .cancel = door->cancel,
+                                .poll = curl_poll,
+                                .wake = curl_wake,
+                                .set_credential = curl_credential,
+                                .redact = curl_redact};
+  return SHEAF_OK;
+}
+
+/* ---- Opening ---- */
+
+/* The one endpoint that provider, base_url, api_key and model speak of. */
+static int32_t simple_endpoint(sheaf_client *client, opening *o) {
+  const sheaf_client_options *given = &o->given;
+  const char *name = given->provider ? given->provider : "openai";
+  const sheaf_provider *provider = sheaf_provider_find(sheaf_slice_of(name));
+  char sentence[SENTENCE_BYTES];
+  if (provider == NULL) {
+    snprintf(sentence, sizeof sentence,
+             "there is no provider \"%.60s\": give openai, anthropic, gemini or ollama", name);
+    return complain(o, SHEAF_E_NOT_FOUND, sentence);
+  }
+  sheaf_endpoint *e = &o->own;
+  *e = SHEAF_ENDPOINT_INIT;
+  e->provider = provider;
+  e->model = sheaf_slice_of(given->model);
+  const char *base = given->base_url;
+  if (base == NULL && strcmp(provider->name, "ollama") == 0 && ollama_url(o->url)) base = o->url;
+  bool may_do_without = base != NULL && is_loopback(base);
+  if (base == NULL) base = provider->base_url;
+  e->base_url = sheaf_slice_of(base);
+  client->options.endpoints = e;
+  client->options.endpoint_count = 1;
+  if (client->transport.set_credential == NULL) return SHEAF_OK;
+  const char *key = given->api_key ? given->api_key : key_from_environment(provider->key_variables);
+  if (key == NULL && provider->key_variables != NULL && !may_do_without) {
+    snprintf(sentence, sizeof sentence, "no key was found: give api_key, or set %s",
+             provider->key_variables);
+    return complain(o, SHEAF_E_AUTH, sentence);
+  }
+  if (key == NULL || key[0] == 0) return SHEAF_OK;
+  e->credential_id = 1;
+  int32_t status = set_key(client, base, key);
+  return status ? complain(o, status, "the key or base_url is not valid") : SHEAF_OK;
+}
+
+static void keep_own(sheaf_client *client, const sheaf_client_options *given) {
+  client->on_event = given->on_event;
+  client->event_user = given->user;
+  client->on_report = given->on_report;
+  client->report_user = given->report_user ? given->report_user : given->user;
+  client->report_every_ns = given->on_report ? given->report_ms * 1000000 : 0;
+  if (given->hooks == NULL) return;
+  sheaf_hooks *hooks = &client->hooks;
+  memcpy(hooks, given->hooks,
+         given->hooks->struct_bytes < sizeof *hooks ? given->hooks->struct_bytes : sizeof *hooks);
+  hooks->struct_bytes = sizeof *hooks;
+  client->has_hooks = true;
 }
 
 int32_t sheaf__client_open(sheaf_client *client, const sheaf_client_options *options) {
-  sheaf_client_options given = SHEAF_CLIENT_OPTIONS_INIT;
-  if (options->struct_bytes < sizeof options->struct_bytes) return SHEAF_E_MISUSE;
-  memcpy(&given, options,
-         options->struct_bytes < sizeof given ? options->struct_bytes : sizeof given);
-  read_options(client, given.engine);
-  int32_t status = sheaf_curl_new(given.curl, &client->curl);
+  opening o = {.given = SHEAF_CLIENT_OPTIONS_INIT};
+  size_t known = options->struct_bytes < sizeof o.given ? options->struct_bytes : sizeof o.given;
+  if (known < sizeof options->struct_bytes) return SHEAF_E_MISUSE;
+  memcpy(&o.given, options, known);
+  complain(&o, SHEAF_OK, "");
+  read_options(client, o.given.engine);
+  keep_own(client, &o.given);
+  int32_t status = check_ranges(&o, &client->options);
+  if (status == SHEAF_OK) status = open_transport(client, &o);
   if (status) return status;
-  sheaf_endpoint own;
-  char url[URL_BYTES];
-  client->options.endpoints = given.endpoints;
-  client->options.endpoint_count = given.endpoint_count;
-  if (given.endpoints == NULL) {
-    status = simple_endpoint(client, &given, &own, url);
-    client->options.endpoints = &own;
-    client->options.endpoint_count = 1;
-  }
-  if (status == SHEAF_OK)
-    status = sheaf_engine_new(&client->options, &sheaf__heap, &client->engine);
-  if (status == SHEAF_OK) status = keep_options(client);
-  return status == SHEAF_OK ? join_doors(client) : status;
+  client->options.endpoints = o.given.endpoints;
+  client->options.endpoint_count = o.given.endpoint_count;
+  if (o.given.endpoints == NULL) status = simple_endpoint(client, &o);
+  if (status) return status;
+  sheaf__options_apply(client);
+  status = sheaf__keep_options(client);
+  if (status == SHEAF_OK) status = sheaf__crew_open(client, o.given.workers_max);
+  if (status == SHEAF_OK) status = sheaf__engine_renew(client);
+  return status ? complain(&o, status, sheaf_status_text(status)) : SHEAF_OK;
 }
 
 void sheaf__client_close(sheaf_client *client) {
   sheaf_curl_free(client->curl);
   sheaf_engine_free(client->engine);
+  sheaf__crew_close(client);
   while (client->chunks != NULL) {
     sheaf__live_chunk *chunk = client->chunks;
     client->chunks = chunk->next;
     free(chunk);
   }
+  free(client->buckets);
   free(client->endpoints);
+  free(client->headers);
   free(client->text);
+  explicit_bzero(client->secret, sizeof client->secret);
+  if (client->transport.free != NULL) client->transport.free(client->transport.ctx);
 }

@@ -102,23 +102,26 @@ static inline size_t small_merge(const small_vocab *v, const uint8_t *p, size_t 
   return count;
 }
 
+/* A line of a `.tiktoken` file. */
+static inline void small_rank(const uint8_t *token, size_t bytes, uint32_t rank, sheaf_buf *out) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (size_t at = 0; at < bytes; at += 3) {
+    uint32_t word = 0, have = 0;
+    for (size_t k = 0; k < 3; k++) {
+      word <<= 8;
+      if (at + k < bytes) word |= token[at + k], have++;
+    }
+    for (uint32_t k = 0; k < 4; k++)
+      sheaf_buf_append(out, k <= have ? &digits[word >> (18 - 6 * k) & 63] : "=", 1);
+  }
+  sheaf_buf_append_text(out, " ");
+  sheaf_buf_append_u64(out, rank);
+  sheaf_buf_append_text(out, "\n");
+}
+
 /* The lines of a `.tiktoken` file. */
 static inline void small_ranks(const small_vocab *v, sheaf_buf *out) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (uint32_t i = 0; i < v->count; i++) {
-    for (size_t at = 0; at < v->bytes[i]; at += 3) {
-      uint32_t word = 0, have = 0;
-      for (size_t k = 0; k < 3; k++) {
-        word <<= 8;
-        if (at + k < v->bytes[i]) word |= v->token[i][at + k], have++;
-      }
-      for (uint32_t k = 0; k < 4; k++)
-        sheaf_buf_append(out, k <= have ? &digits[word >> (18 - 6 * k) & 63] : "=", 1);
-    }
-    sheaf_buf_append_text(out, " ");
-    sheaf_buf_append_u64(out, i);
-    sheaf_buf_append_text(out, "\n");
-  }
+  for (uint32_t i = 0; i < v->count; i++) small_rank(v->token[i], v->bytes[i], i, out);
 }
 
 static const sheaf_special_token small_specials[] = {

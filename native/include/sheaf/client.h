@@ -22,6 +22,32 @@ extern "C" {
 typedef struct sheaf_client sheaf_client;
 typedef struct sheaf_batch sheaf_batch;
 
+/* What carries the exchanges, instead of libcurl. All slots but wake and free are called on the driver thread, or by
+ * sheaf_client_new, start, stop and set_credential while there is none. The engine's on_head, on_data and on_done may
+ * be called inside of start, cancel and poll, and nowhere else. The struct is copied, ctx outlives the client. */
+typedef struct sheaf_client_transport {
+  uint32_t struct_bytes;
+  uint32_t reserved;
+  void *ctx;
+  /* The engine that is told from now on. Nothing is under way; again at every sheaf_client_start. */
+  int32_t (*bind)(void *ctx, sheaf_engine *engine);
+  /* As of sheaf_transport. */
+  int32_t (*start)(void *ctx, const sheaf_exchange *exchange);
+  void (*cancel)(void *ctx, uint64_t exchange);
+  /* Waits until something moved or somebody woke it, at most wait_ns (0: not at all, SHEAF_NEVER: without end), and
+   * reports. Anything but SHEAF_OK: it is broken for good, what is inside ends as internal. */
+  int32_t (*poll)(void *ctx, uint64_t wait_ns);
+  /* Makes a poll that waits return, or else the next one. Any thread. */
+  void (*wake)(void *ctx);
+  /* Optional: as sheaf_curl_set_credential. Without it no key is looked for. */
+  int32_t (*set_credential)(void *ctx, uint32_t credential_id, const char *base_url,
+                            const char *secret);
+  /* Optional: takes secrets out of the text of a failure, in place. */
+  void (*redact)(void *ctx, char *text, size_t bytes);
+  /* Optional: called last by sheaf_client_free; not when sheaf_client_new failed. */
+  void (*free)(void *ctx);
+} sheaf_client_transport;
+
 typedef struct sheaf_client_options {
   uint32_t struct_bytes;
   uint32_t reserved;
@@ -40,19 +66,20 @@ typedef struct sheaf_client_options {
   const struct sheaf_curl_options *curl; /* NULL: defaults */
   const sheaf_hooks
       *hooks; /* NULL: none; asked on the driver thread; their ctx outlives the client */
-  /* NULL: libcurl. Another transport: its start and cancel are called on the driver thread, and its calls of
-   * sheaf_client_engine's on_head, on_data, on_done come from inside them or from its poll. */
-  const struct sheaf_client_transport *transport;
+  const sheaf_client_transport *transport; /* NULL: libcurl */
   /* Notices and group events, on the driver thread; keep it short. */
   void (*on_event)(void *user, const sheaf_event *event);
-  /* Statistics every report_ms (0: never), on the driver thread. sheaf_report_console and sheaf_report_jsonl take a FILE * as
-   * user. */
+  /* Statistics every report_ms (0: never) and once at the end of a run, on the driver thread. sheaf_report_console and
+   * sheaf_report_jsonl take a FILE * as user. */
   void (*on_report)(void *user, const sheaf_stats *stats);
   void *user;        /* of both */
   void *report_user; /* of on_report, where it is not NULL */
   uint64_t report_ms;
   uint32_t workers_max; /* threads for tasks, 1..1024; 0: 64 */
   uint32_t reserved3;
+  /* Where sheaf_client_new says in one sentence why it failed, as which option is out of which range; terminated. NULL: nowhere. */
+  char *message;
+  size_t message_bytes;
 } sheaf_client_options;
 
 /* A line of statistics for people, or a JSON object a line, to a FILE *. */
@@ -62,11 +89,12 @@ SHEAF_API void sheaf_report_jsonl(void *file, const sheaf_stats *stats);
 #define SHEAF_CLIENT_OPTIONS_INIT \
   ((sheaf_client_options){.struct_bytes = sizeof(sheaf_client_options)})
 
-/* Starts the driver thread. SHEAF_OK; SHEAF_E_AUTH: the provider wants a key and none was found;
- * SHEAF_E_NOT_FOUND: no such provider; what sheaf_engine_new answers. */
+/* Starts the driver thread. What the options point at is copied, but for prices and the contexts, which outlive the client.
+ * SHEAF_OK; SHEAF_E_AUTH: the provider wants a key and none was found; SHEAF_E_NOT_FOUND: no such provider; SHEAF_E_RANGE:
+ * options.message says which; what sheaf_engine_new answers. */
 SHEAF_API int32_t sheaf_client_new(const sheaf_client_options *options, sheaf_client **client);
-/* Drains: waits for what is in flight, ends what waits as cancelled, joins the thread. No batch
- * call may be running. */
+/* Drains: waits for what is in flight, ends what waits as cancelled, joins the thread. No other call on the client may be
+ * running. Does nothing on the driver thread or inside a task. */
 SHEAF_API void sheaf_client_free(sheaf_client *client);
 SHEAF_API int32_t sheaf_client_set_credential(sheaf_client *client, uint32_t credential_id,
                                               const char *base_url, const char *secret);
@@ -123,7 +151,7 @@ SHEAF_API int32_t sheaf_client_submit(sheaf_client *client, const sheaf_request 
                                       sheaf_result_fn fn, void *user, uint64_t *id);
 SHEAF_API int32_t sheaf_client_cancel(sheaf_client *client, uint64_t id);
 /* Takes the oldest finished result of submits without fn. wait_ms 0: do not wait. SHEAF_OK,
- * SHEAF_E_EMPTY. The result is the caller's: sheaf_result_free. */
+ * SHEAF_E_EMPTY; SHEAF_E_END: there is none and the client was stopped. The result is the caller's: sheaf_result_free. */
 SHEAF_API int32_t sheaf_client_next(sheaf_client *client, uint64_t wait_ms, sheaf_result **result);
 SHEAF_API void sheaf_result_free(sheaf_result *result);
 
@@ -142,6 +170,7 @@ typedef struct sheaf_submit_options {
   ((sheaf_submit_options){.struct_bytes = sizeof(sheaf_submit_options), \
                           .room_wait_ms = SHEAF_NEVER})
 
+/* options may be NULL: as SHEAF_SUBMIT_OPTIONS_INIT. Answers as sheaf_client_submit, and SHEAF_E_FULL. */
 SHEAF_API int32_t sheaf_client_submit_with(sheaf_client *client, const sheaf_request *request,
                                            const sheaf_submit_options *options, uint64_t *id);
 /* With priority urgent or low, whatever the request says. */
@@ -177,8 +206,9 @@ typedef struct sheaf_task_report {
   bool retryable; /* with failed: whether another try may help */
 } sheaf_task_report;
 SHEAF_API void sheaf_task_report_init(sheaf_task_report *report);
-/* Runs on a worker thread, once per attempt; may block; may not free the client. cancelled turns true when the result is not
- * wanted any more. */
+/* Runs on a worker thread, once per attempt; may block; may not free or stop the client. cancelled turns true when the result
+ * is not wanted any more: it was cancelled, or its time is over; what is reported then does not count. The request ends when the
+ * function has returned, never while it runs; stop and free wait for that. */
 typedef void (*sheaf_task_fn)(void *user, const volatile bool *cancelled,
                               sheaf_task_report *report);
 
@@ -194,11 +224,14 @@ SHEAF_API int32_t sheaf_client_submit_task(sheaf_client *client, const sheaf_req
 SHEAF_API int32_t sheaf_client_pause(sheaf_client *client);
 SHEAF_API int32_t sheaf_client_resume(sheaf_client *client);
 /* Takes no more, lets what is inside end for at most timeout_ms, then ends the rest as cancelled; every request has
- * completed when it returns. timeout_ms 0: cancels at once; SHEAF_NEVER: until all is done. Not from the driver thread. */
+ * completed when it returns. timeout_ms 0: cancels at once; SHEAF_NEVER: until all is done. What a paused client has not started is
+ * cancelled at once. Of several at the same time the shortest time counts. SHEAF_OK, also when it was stopped already;
+ * SHEAF_E_MISUSE on the driver thread or inside a task. */
 SHEAF_API int32_t sheaf_client_stop(sheaf_client *client, uint64_t timeout_ms);
-/* Runs again after a stop, with the options in force then. SHEAF_E_MISUSE while it runs. */
+/* Runs again after a stop, with the options in force then; statistics begin anew. SHEAF_E_MISUSE while it runs. */
 SHEAF_API int32_t sheaf_client_start(sheaf_client *client);
-/* Changes one option while running: sheaf_engine_set. Any thread. */
+/* Changes one option while running: sheaf_engine_set. While it is stopped, any option, for the next start. Any thread; in a
+ * callback the value is checked at once and in force after it. */
 SHEAF_API int32_t sheaf_client_set(sheaf_client *client, const char *name, const char *value,
                                    char *message, size_t message_bytes);
 /* It runs, its keys and transport work, no breaker is open and there is room. */
