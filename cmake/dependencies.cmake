@@ -23,9 +23,12 @@ sheaf_require(curl libcurl4-openssl-dev)
 sheaf_find(csv libcsv csv.h csv)
 sheaf_require(csv libcsv-dev)
 
-if(SHEAF_SIM)
+if(SHEAF_SIM OR SHEAF_SERVE)
   sheaf_find(microhttpd libmicrohttpd microhttpd.h microhttpd)
   sheaf_require(microhttpd libmicrohttpd-dev)
+endif()
+
+if(SHEAF_SIM)
   sheaf_find(zlib zlib zlib.h z)
   sheaf_require(zlib zlib1g-dev)
 endif()

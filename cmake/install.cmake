@@ -1,12 +1,17 @@
 # Headers, libraries, the command, its manual and completions, and two ways to find the libraries:
-# pkg-config (sheaf.pc, sheaf-core.pc) and find_package(sheaf).
+# pkg-config (sheaf.pc, sheaf-core.pc, sheaf-serve.pc) and find_package(sheaf).
 
 include(CMakePackageConfigHelpers)
 
+set(sheaf_serve_header "")
+if(NOT SHEAF_SERVE)
+  set(sheaf_serve_header PATTERN "serve.h" EXCLUDE)
+endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/core/include/sheaf"
                   "${PROJECT_SOURCE_DIR}/native/include/sheaf"
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-        FILES_MATCHING PATTERN "*.h" PATTERN "sim.h" EXCLUDE) # The simulator is not in libsheaf.
+        FILES_MATCHING PATTERN "*.h" PATTERN "sim.h" EXCLUDE # The simulator is not in libsheaf.
+        ${sheaf_serve_header})
 
 install(TARGETS ${sheaf_installed_targets} EXPORT sheaf_targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -30,7 +35,11 @@ set(sheaf_pc_cjson libcjson)
 if(SHEAF_CJSON_BUNDLED)
   set(sheaf_pc_cjson "")
 endif()
-foreach(package sheaf sheaf-core)
+set(sheaf_packages sheaf sheaf-core)
+if(SHEAF_SERVE)
+  list(APPEND sheaf_packages sheaf-serve)
+endif()
+foreach(package IN LISTS sheaf_packages)
   configure_file("${PROJECT_SOURCE_DIR}/cmake/${package}.pc.in" "${PROJECT_BINARY_DIR}/${package}.pc"
                  @ONLY)
   install(FILES "${PROJECT_BINARY_DIR}/${package}.pc"

@@ -4,6 +4,7 @@ include(GNUInstallDirs)
 
 option(SHEAF_CLI "Build the sheaf command" ON)
 option(SHEAF_SIM "Build the simulated provider into the command (needs libmicrohttpd)" ON)
+option(SHEAF_SERVE "Build the endpoint of `sheaf serve`, libsheaf-serve (needs libmicrohttpd)" ON)
 option(SHEAF_SHARED "Build the shared libraries beside the static ones" ON)
 option(SHEAF_TESTS "Build the tests" ON)
 option(SHEAF_BENCH "Build the benchmarks in tests/bench" ON)

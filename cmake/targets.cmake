@@ -4,6 +4,7 @@
 #   sheaf          libsheaf: core + native                static, and shared if SHEAF_SHARED
 #   sheaf_checked  the core with SHEAF_CHECKS, for tests  static, not installed
 #   sheaf_sim      the simulated provider                 static, not installed
+#   sheaf_serve    libsheaf-serve: the endpoint           static, needs libmicrohttpd
 #   sheaf_cli      the command `sheaf`
 #
 # The files of a folder are found by name, so that a new one needs no line here.
@@ -93,6 +94,16 @@ if(SHEAF_SIM)
                                          Threads::Threads m)
 endif()
 
+if(SHEAF_SERVE)
+  sheaf_sources(sheaf_serve_sources native/serve)
+  add_library(sheaf_serve STATIC ${sheaf_serve_sources})
+  set_target_properties(sheaf_serve PROPERTIES OUTPUT_NAME sheaf-serve EXPORT_NAME serve
+                                               LINKER_LANGUAGE C)
+  sheaf_warnings(sheaf_serve)
+  target_link_libraries(sheaf_serve PUBLIC sheaf PRIVATE sheaf_dep_microhttpd Threads::Threads)
+  list(APPEND sheaf_installed_targets sheaf_serve)
+endif()
+
 if(SHEAF_CLI AND sheaf_cli_sources)
   add_executable(sheaf_cli ${sheaf_cli_sources})
   set_target_properties(sheaf_cli PROPERTIES OUTPUT_NAME sheaf)
@@ -101,6 +112,10 @@ if(SHEAF_CLI AND sheaf_cli_sources)
   if(SHEAF_SIM)
     target_compile_definitions(sheaf_cli PRIVATE SHEAF_SIM=1)
     target_link_libraries(sheaf_cli PRIVATE sheaf_sim)
+  endif()
+  if(SHEAF_SERVE)
+    target_compile_definitions(sheaf_cli PRIVATE SHEAF_SERVE=1)
+    target_link_libraries(sheaf_cli PRIVATE sheaf_serve)
   endif()
 endif()
 

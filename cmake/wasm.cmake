@@ -1,8 +1,9 @@
 # The WebAssembly builds, chosen by toolchain: the core and the shell in wasm/, and nothing native.
 #
-#   sheaf_wasm      the core                         sheaf.wasm (+ sheaf.mjs of Emscripten)
-#   sheaf_tokens_wasm  the tokenizer, as a reactor only  sheaf-tokens.wasm
-#   sheaf_checked   the core for the tests           unit tests and the simulation run inside the runtime
+#   sheaf_wasm            the core                         sheaf.wasm (+ sheaf.mjs of Emscripten)
+#   sheaf_tokens_wasm     the tokenizer, as a reactor only  sheaf-tokens.wasm
+#   sheaf_described_wasm  the core with its help texts, from which the package is made  sheaf-described.wasm
+#   sheaf_checked         the core for the tests: unit tests and the simulation run inside the runtime
 #
 # cJSON has no package for WebAssembly and the product does not call it: wire/json.c stays out. The
 # tokenizer is a module of its own.
@@ -20,42 +21,68 @@ file(GLOB shell_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.c")
 set(core_include "${PROJECT_SOURCE_DIR}/core/include")
 set(core_private "${PROJECT_SOURCE_DIR}/core/src")
 
-# The hash of every request's body: at -Oz its rounds are calls, which cost a third of a request's whole time.
+# The hash of every request's body: at -Oz the parts of a round are calls, which cost a third of a request's whole time.
 set_source_files_properties("${PROJECT_SOURCE_DIR}/core/src/wire/fingerprint.c"
                             PROPERTIES COMPILE_OPTIONS -O2)
 
-# sheaf_module(<target> <output name> <symbols file> <sources>...): a module that exports just what the file
-# lists, one symbol a line.
-function(sheaf_module target name symbols)
+# What keeps a module small beside -Oz, in bytes after brotli of a core of 71 KB:
+#   no inlining but of what becomes smaller by it          -1.7 KB
+#   no rewriting of loops, no values carried over paths    -0.6 KB   (disable-lsr, enable-pre)
+#   -O0 of the linker: strings stay in their order         -0.1 KB   (it sorts them by their ends otherwise)
+#   wasm-opt once more, told that nothing is ever at the addresses below 1024: -1.6 KB
+set(small_passes inline-threshold=-50 enable-pre=false)
+if(NOT EMSCRIPTEN)
+  list(APPEND small_passes disable-lsr) # Emscripten says so itself
+endif()
+set(small_compile -Oz -flto -mbulk-memory)
+set(small_link -flto -mbulk-memory LINKER:-O0)
+foreach(pass IN LISTS small_passes)
+  list(APPEND small_compile "SHELL:-mllvm -${pass}")
+  list(APPEND small_link "LINKER:-mllvm,-${pass}")
+endforeach()
+find_program(SHEAF_WASM_OPT wasm-opt HINTS "${EMSCRIPTEN_ROOT}/../bin" REQUIRED)
+set(small_rewrite -Oz --converge --one-caller-inline-max-function-size=0 --low-memory-unused --zero-filled-memory
+                  --enable-bulk-memory --strip-producers --strip-target-features)
+
+# sheaf_listed(<variable> <symbols file>): the symbols of a file, one a line.
+function(sheaf_listed variable symbols)
   file(STRINGS "${symbols}" lines REGEX "^sheaf_")
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${symbols}")
-  set(exported "")
+  set(listed "")
   foreach(line IN LISTS lines)
     string(REGEX REPLACE "[ \t].*" "" symbol "${line}")
-    list(APPEND exported ${symbol})
+    list(APPEND listed ${symbol})
   endforeach()
+  set(${variable} "${listed}" PARENT_SCOPE)
+endfunction()
+
+# sheaf_module(<target> <output name> <symbols file> <sources>...): a module that exports just what the file lists.
+function(sheaf_module target name symbols)
+  sheaf_listed(exported "${symbols}")
   add_executable(${target} ${ARGN})
   sheaf_warnings(${target})
   target_include_directories(${target} PRIVATE ${core_include} ${core_private}
                                                "${PROJECT_SOURCE_DIR}/wasm")
-  target_compile_definitions(${target} PRIVATE SHEAF_SMALL=1)
+  target_compile_definitions(${target} PRIVATE SHEAF_SMALL=1 SHEAF_NO_HELP=1 WASM_OWN_HEAP=1)
   # Memory is copied and cleared by the engine's own instructions: smaller, and half the time.
-  target_compile_options(${target} PRIVATE -Oz -flto -mbulk-memory)
-  target_link_options(${target} PRIVATE -Oz -flto -mbulk-memory)
+  target_compile_options(${target} PRIVATE ${small_compile})
+  target_link_options(${target} PRIVATE ${small_link})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name})
   if(EMSCRIPTEN)
     list(TRANSFORM exported PREPEND "_")
     list(JOIN exported "," exported)
     set_target_properties(${target} PROPERTIES SUFFIX ".mjs")
-    target_link_options(${target} PRIVATE ${SHEAF_MODULE_LINK} "-sEXPORTED_FUNCTIONS=${exported}")
+    target_link_options(${target} PRIVATE -Oz ${SHEAF_MODULE_LINK} "-sEXPORTED_FUNCTIONS=${exported}")
   else()
-    target_sources(${target} PRIVATE "${PROJECT_SOURCE_DIR}/wasm/reactor/wasi_stubs.c")
-    # What --strip-all would take as well is the list of features, without which wasm-opt refuses bulk memory.
-    target_link_options(${target} PRIVATE -mexec-model=reactor -Wl,--strip-debug)
+    # No -O for the link: clang would run a wasm-opt of its own.
+    target_link_options(${target} PRIVATE -O0 -mexec-model=reactor -Wl,--strip-all)
     foreach(symbol IN LISTS exported)
       target_link_options(${target} PRIVATE "-Wl,--export=${symbol}")
     endforeach()
   endif()
+  set(module "$<TARGET_FILE_DIR:${target}>/${name}.wasm")
+  add_custom_command(TARGET ${target} POST_BUILD VERBATIM
+                     COMMAND ${SHEAF_WASM_OPT} ${module} -o ${module} ${small_rewrite})
 endfunction()
 
 if(EMSCRIPTEN)
@@ -64,7 +91,7 @@ if(EMSCRIPTEN)
   set(SHEAF_MODULE_LINK
       --no-entry -sMODULARIZE=1 -sEXPORT_ES6=1 -sUSE_ES6_IMPORT_META=0 -sEXPORT_NAME=createSheaf
       -sENVIRONMENT=web -sWASM_BIGINT=1 -sALLOW_MEMORY_GROWTH=1 -sFILESYSTEM=0 -sMALLOC=emmalloc
-      -sINITIAL_MEMORY=1048576 -sEXPORTED_RUNTIME_METHODS=HEAPU8
+      -sINITIAL_MEMORY=1048576
       "-sINCOMING_MODULE_JS_API=[instantiateWasm]")
   if(EMSCRIPTEN_VERSION VERSION_LESS 3.1.27)
     list(APPEND SHEAF_MODULE_LINK -sTOTAL_STACK=${SHEAF_WASM_STACK})
@@ -81,15 +108,24 @@ endif()
 sheaf_module(sheaf_wasm sheaf "${PROJECT_SOURCE_DIR}/wasm/exports.txt" ${core_sources}
              ${shell_sources})
 
+# The core as it describes itself, for bindings/js/generate.mjs.
+if(NOT EMSCRIPTEN)
+  add_executable(sheaf_described_wasm ${core_sources} ${shell_sources}
+                                      "${PROJECT_SOURCE_DIR}/wasm/reactor/wasi_stubs.c")
+  target_include_directories(sheaf_described_wasm PRIVATE ${core_include} ${core_private})
+  target_compile_options(sheaf_described_wasm PRIVATE -O0)
+  target_link_options(sheaf_described_wasm PRIVATE -O0 -mexec-model=reactor -Wl,--strip-all
+                                                   -Wl,--export=sheaf_wasm_abi)
+  set_target_properties(sheaf_described_wasm PROPERTIES OUTPUT_NAME sheaf-described)
+endif()
+
 # The tokenizer, for speed and not for size. No -O for the link: then clang runs no wasm-opt, whose rewriting makes
 # an engine's first, hurried code of it slower. No -flto either: what is a call stays a call (see vocab_open.c).
 if(NOT EMSCRIPTEN)
   set(reader_sources ${core_sources})
   list(FILTER reader_sources INCLUDE REGEX "/(base/[a-z0-9_]+|wire/json_scan|wire/json_value)\\.c$")
   file(GLOB token_shell_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/tokens/*.c")
-  file(STRINGS "${PROJECT_SOURCE_DIR}/wasm/tokens/exports.txt" token_exports REGEX "^sheaf_")
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
-                                         "${PROJECT_SOURCE_DIR}/wasm/tokens/exports.txt")
+  sheaf_listed(token_exports "${PROJECT_SOURCE_DIR}/wasm/tokens/exports.txt")
   add_executable(sheaf_tokens_wasm ${reader_sources} ${token_sources} ${token_shell_sources}
                                    "${PROJECT_SOURCE_DIR}/wasm/reactor/wasi_stubs.c")
   sheaf_warnings(sheaf_tokens_wasm)
@@ -141,6 +177,7 @@ if(SHEAF_TESTS)
     sheaf_wasm_test(${name} ${name})
   endforeach()
   target_sources(test_wasm PRIVATE ${shell_sources})
+  target_sources(test_wasm_heap PRIVATE "${PROJECT_SOURCE_DIR}/wasm/heap.c")
 
   set(sim "${PROJECT_SOURCE_DIR}/tests/sim")
   sheaf_wasm_program(sim_live "${sim}/sim_live.c" "${sim}/sim_check.c" "${sim}/sim_run.c"

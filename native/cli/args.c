@@ -16,7 +16,7 @@ enum {
   KIND_TARGET,
   KIND_TEMPERATURE
 };
-enum { FOR_RUN = 1, FOR_BENCH = 2, FOR_PLAN = 4 };
+enum { FOR_RUN = 1, FOR_BENCH = 2, FOR_PLAN = 4, FOR_SERVE = 8 };
 
 typedef struct arg_row {
   const char *name;
@@ -29,28 +29,28 @@ typedef struct arg_row {
 #define AT(field) offsetof(cli_args, field)
 static const arg_row rows[] = {
     {"output", KIND_TEXT, FOR_RUN, AT(output), 0, 0},
-    {"provider", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(target.provider), 0, 0},
-    {"base_url", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(target.base_url), 0, 0},
-    {"model", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(target.model), 0, 0},
+    {"provider", KIND_TEXT, FOR_RUN | FOR_PLAN | FOR_SERVE, AT(target.provider), 0, 0},
+    {"base_url", KIND_TEXT, FOR_RUN | FOR_PLAN | FOR_SERVE, AT(target.base_url), 0, 0},
+    {"model", KIND_TEXT, FOR_RUN | FOR_PLAN | FOR_SERVE, AT(target.model), 0, 0},
     {"system", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(system), 0, 0},
     {"template", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(template_text), 0, 0},
     {"url", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(url), 0, 0},
-    {"params", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(params), 0, 0},
+    {"params", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(params), 0, 0},
     {"format", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(format), 0, 0},
-    {"summary", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(summary), 0, 0},
+    {"summary", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(summary), 0, 0},
     {"metrics", KIND_TEXT, FOR_RUN, AT(metrics), 0, 0},
-    {"prices", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(prices), 0, 0},
-    {"api_key_file", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(api_key_file), 0, 0},
-    {"key_header", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(key_header), 0, 0},
-    {"query", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(query), 0, 0},
-    {"proxy", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(proxy), 0, 0},
-    {"ca_file", KIND_TEXT, FOR_RUN | FOR_BENCH, AT(ca_file), 0, 0},
-    {"allow_http", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(allow_http), 0, 0},
-    {"quiet", KIND_FLAG, FOR_RUN | FOR_BENCH, AT(quiet), 0, 0},
+    {"prices", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(prices), 0, 0},
+    {"api_key_file", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(api_key_file), 0, 0},
+    {"key_header", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(key_header), 0, 0},
+    {"query", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(query), 0, 0},
+    {"proxy", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(proxy), 0, 0},
+    {"ca_file", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(ca_file), 0, 0},
+    {"allow_http", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(allow_http), 0, 0},
+    {"quiet", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(quiet), 0, 0},
     {"dry_run", KIND_FLAG, FOR_RUN, AT(dry_run), 0, 0},
     {"retry_failed", KIND_FLAG, FOR_RUN, AT(retry_failed), 0, 0},
     {"sync_full", KIND_FLAG, FOR_RUN, AT(sync_full), 0, 0},
-    {"help", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(help), 0, 0},
+    {"help", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(help), 0, 0},
     {"order", KIND_ORDER, FOR_RUN, AT(order), 0, 0},
     {"resume", KIND_RESUME, FOR_RUN, AT(resume), 0, 0},
     {"no_resume", KIND_NO_RESUME, FOR_RUN, AT(resume), 0, 0},
@@ -58,18 +58,25 @@ static const arg_row rows[] = {
     {"runs", KIND_NUMBER, FOR_BENCH, AT(runs), 1, 100},
     {"input", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(input), 0, 0},
     {"target", KIND_TARGET, FOR_BENCH, 0, 0, 0},
-    {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(temperature), 0, 0},
-    {"connect_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(connect_timeout_ms), 1, 600000},
-    {"first_byte_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(first_byte_timeout_ms), 0,
+    {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(temperature),
+     0, 0},
+    {"connect_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(connect_timeout_ms), 1,
+     600000},
+    {"first_byte_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE,
+     AT(first_byte_timeout_ms), 0, 86400000},
+    {"idle_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(idle_timeout_ms), 0,
      86400000},
-    {"idle_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(idle_timeout_ms), 0, 86400000},
-    {"shards", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(shards), 0, 64},
+    {"shards", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(shards), 0, 64},
     {"vocab", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(vocab), 0, 0},
     {"json", KIND_FLAG, FOR_PLAN, AT(json), 0, 0},
     {"threads", KIND_NUMBER, FOR_PLAN, AT(threads), 0, SHEAF_TOKEN_THREADS_MAX},
     {"latency_ms", KIND_NUMBER, FOR_PLAN, AT(latency_ms), 1, 86400000},
     {"output_tokens", KIND_NUMBER, FOR_PLAN, AT(output_tokens), 1, 10000000},
-    {"http2", KIND_NUMBER, FOR_RUN | FOR_BENCH, AT(http2), 0, 2},
+    {"port", KIND_NUMBER, FOR_SERVE, AT(port), 0, 65535},
+    {"host", KIND_TEXT, FOR_SERVE, AT(host), 0, 0},
+    {"access_token_file", KIND_TEXT, FOR_SERVE, AT(access_token_file), 0, 0},
+    {"drain_ms", KIND_NUMBER, FOR_SERVE, AT(drain_ms), 0, 86400000},
+    {"http2", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(http2), 0, 2},
 };
 
 /* dashes -> underscores, at most 63 bytes */
@@ -238,6 +245,12 @@ static char *plain_value(sheaf_slice value) {
 }
 
 static bool is_key(const char *name) {
+  if (strcmp(name, "access_token") == 0) {
+    cli_say(
+        "an access token does not belong where others can read it: use SHEAF_ACCESS_TOKEN or "
+        "--access-token-file FILE");
+    return true;
+  }
   if (strcmp(name, "api_key") != 0) return false;
   cli_say(
       "a key does not belong where others can read it: use the provider's environment variable or "
@@ -348,17 +361,23 @@ int cli_format(const cli_args *args, uint32_t *format) {
 }
 
 int cli_args_read(int argc, char **argv, const char *command_name, cli_args *args) {
-  uint32_t command = strcmp(command_name, "bench") == 0  ? FOR_BENCH
-                     : strcmp(command_name, "plan") == 0 ? FOR_PLAN
-                                                         : FOR_RUN;
+  uint32_t command = strcmp(command_name, "bench") == 0   ? FOR_BENCH
+                     : strcmp(command_name, "plan") == 0  ? FOR_PLAN
+                     : strcmp(command_name, "serve") == 0 ? FOR_SERVE
+                                                          : FOR_RUN;
   memset(args, 0, sizeof *args);
   sheaf_engine_options_init(&args->engine);
+  if (command != FOR_SERVE) { /* of files each row is its own call, and its reply its own bytes */
+    args->engine.merge = SHEAF_MERGE_OFF;
+    args->engine.dedup = SHEAF_DEDUP_OFF;
+  }
 #ifdef SHEAF_SIM
   args->sim = SHEAF_SIM_OPTIONS_INIT;
 #endif
   args->connect_timeout_ms = 10000;
   args->http2 = 1;
   args->runs = 3;
+  args->drain_ms = 10000;
   for (int i = 0; i < argc; i++) { /* the config file first, so that the command line wins */
     int answer = CLI_OK;
     if (strncmp(argv[i], "--config=", 9) == 0) answer = config_read(args, argv[i] + 9, command);

@@ -7,6 +7,9 @@
 #include <sheaf/sheaf.h>
 #include <sheaf/tokens_batch.h>
 #include <sheaf/vocab_files.h>
+#ifdef SHEAF_SERVE
+#include <sheaf/serve.h>
+#endif
 #ifdef SHEAF_SIM
 #include <sheaf/sim.h>
 #endif
@@ -44,6 +47,8 @@ typedef struct cli_args {
   bool quiet, dry_run, retry_failed, allow_http, sync_full, help, keep_going, json;
   uint32_t order, resume;
   uint64_t limit, runs, threads, latency_ms, output_tokens;
+  const char *host, *access_token_file; /* of serve */
+  uint64_t port, drain_ms;
   uint64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, shards, http2;
   sheaf_engine_options engine;
   const char *targets[32]; /* of bench */
@@ -54,7 +59,7 @@ typedef struct cli_args {
 } cli_args;
 
 /* args.c. Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench",
- * "plan". */
+ * "plan", "serve". */
 int cli_args_read(int argc, char **argv, const char *command, cli_args *args);
 
 /* The format the arguments name, as SHEAF_FORMAT_*; CLI_OK or CLI_USAGE after a sentence. */
@@ -74,6 +79,9 @@ typedef struct cli_place {
 } cli_place;
 /* CLI_OK, or an exit code after a sentence on standard error. */
 int cli_place_open(const cli_args *args, const cli_target *target, cli_place *place);
+/* A secret from a file that nobody else may read, without the space around it. CLI_OK, or CLI_USAGE after a
+ * sentence; what: "key", "access token". */
+int cli_secret_read(const char *path, const char *what, char *to, size_t bytes);
 void cli_place_wipe(cli_place *place);
 void cli_place_close(cli_place *place);
 /* The connection options of the arguments, over the defaults. */
@@ -196,12 +204,13 @@ int cli_prices_open(cli_args *args, sheaf_price_table **prices);
 /* plan.c: what a plan knows; dry_run prints it in short. */
 int cli_dry_run(const cli_args *args, const cli_place *place, uint32_t format);
 
-/* run.c, bench.c, sim_cmd.c, tokens_cmd.c, plan.c: subcommands; each answers its exit code. */
+/* run.c, bench.c, sim_cmd.c, tokens_cmd.c, plan.c, serve_cmd.c: subcommands; each answers its exit code. */
 int cli_run(int argc, char **argv);
 int cli_tokens(int argc, char **argv);
 int cli_plan(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_sim(int argc, char **argv);
+int cli_serve(int argc, char **argv);
 
 /* main.c */
 extern const sheaf_allocator cli_allocator;

@@ -10,11 +10,13 @@ static const char whole[] =
     "  sheaf run INPUT -o OUT [options]     a file of prompts or requests in, a file of results "
     "out\n"
     "  sheaf bench --target ... [options]   the same prompts on several models, side by side\n"
+    "  sheaf serve [options]                an endpoint on this machine that speaks as OpenAI "
+    "does\n"
     "  sheaf sim [options]                  a simulated provider on this machine\n"
     "  sheaf plan INPUT [options]           what a run will cost, how long it will take; sends "
     "nothing\n"
     "  sheaf tokens FILE... [options]       text to tokens and back, and counting\n"
-    "  sheaf help run|bench|sim|plan|tokens what each of them takes\n"
+    "  sheaf help COMMAND                   what each of them takes\n"
     "\n"
     "Try it without a key:   sheaf run prompts.jsonl -o results.jsonl --provider sim --model m\n";
 
@@ -92,6 +94,56 @@ static const char bench_text[] =
     "  --summary FILE.json    the table as JSON\n"
     "  --system, --params, --temperature, --max-tokens, --quiet and the limits of sheaf run\n";
 
+static const char serve_head[] =
+    "sheaf serve [options]\n"
+    "\n"
+    "An endpoint on this machine that speaks as OpenAI does, in front of a provider: programs of "
+    "any\n"
+    "language get its limits, retries, merging and deduplication by changing their base URL. Its "
+    "first\n"
+    "line of output is its address; the base URL is that and /v1. It ends on Ctrl-C, when what is "
+    "inside\n"
+    "has ended.\n"
+    "\n"
+    "  sheaf serve --port 8080 --model gpt-4o-mini --rpm 500\n"
+    "  OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=none python app.py\n"
+    "\n"
+    "POST /v1/chat/completions, /v1/completions, /v1/embeddings, and in front of OpenAI "
+    "/v1/responses;\n"
+    "GET /v1/models, /health, /metrics. In front of OpenAI bodies, replies and streams pass as "
+    "they are;\n"
+    "for others a chat of text is translated, and what cannot be told is refused by its name.\n"
+    "\n"
+    "Headers of a request\n"
+    "  x-sheaf-priority            urgent, high, normal, low, deferrable, or 1 to 100\n"
+    "  x-sheaf-deadline-ms         over all tries and waits\n"
+    "  x-sheaf-max-wait-ms         for company, where requests share a call\n"
+    "  x-sheaf-trust-key           who may share a merged call with it\n"
+    "  x-sheaf-dedup               off: it travels alone; on: a twin's answer is as good\n"
+    "\n"
+    "Where\n"
+    "  --port N                    0 takes any free one (the default)\n"
+    "  --host ADDRESS              a numeric address (127.0.0.1); others than loopback need a "
+    "token\n"
+    "  --access-token-file FILE    what callers send as Authorization: Bearer; or "
+    "SHEAF_ACCESS_TOKEN\n"
+    "  --drain-ms N                at the end, how long what is inside may take [10000]\n"
+    "\n"
+    "Where to, as in sheaf run\n"
+    "  --provider, --base-url, --model, --api-key-file, --key-header, --query, --proxy, "
+    "--ca-file,\n"
+    "  --allow-http, --params, --temperature, --prices, --summary, --quiet, --config\n"
+    "\n"
+    "Limits, tries and the queue\n";
+
+static const char serve_tail[] =
+    "\n"
+    "Connection\n"
+    "  --connect-timeout-ms N, --first-byte-timeout-ms N, --idle-timeout-ms N\n"
+    "  --shards N, --http2 0|1|2\n"
+    "\n"
+    "Exit codes: 0 all ended in order, 2 bad usage, 6 the end cancelled requests, 8 host failure\n";
+
 static const char plan_text[] =
     "sheaf plan INPUT [options]\n"
     "\n"
@@ -128,6 +180,7 @@ static const char tokens_help[] =
     "sheaf tokens --encode|--decode FILE...      text to ids, ids to text\n"
     "sheaf tokens --jsonl [FILE...]              a filter: JSON lines in, JSON lines out, at once\n"
     "sheaf tokens --make SOURCE --encoding NAME --output FILE.vocab\n"
+    "sheaf tokens --ask --model NAME FILE...     what the provider itself counts\n"
     "\n"
     "A file of text is counted whole. Of JSONL and CSV (by its name) each row is counted as the "
     "request\n"
@@ -158,14 +211,40 @@ static const char tokens_help[] =
     "                              {\"encoding\":E,\"ids\":[...]} gives "
     "{\"base64\":B,\"text\":T} (text null where the\n"
     "                              bytes are no UTF-8), a bad line {\"error\":...,\"line\":N}\n"
+    "  --ask                       asks Anthropic or Gemini (--provider, or by the model's name), "
+    "which\n"
+    "                              charge nothing for it. With --jsonl a line, {\"count\":N}, for "
+    "each\n"
+    "                              request. Takes the options of sheaf run about the provider, "
+    "its key,\n"
+    "                              the connection, limits, tries and times, --system, --params "
+    "and\n"
+    "                              --template\n"
     "  --make SOURCE               builds a vocabulary file of a .tiktoken or tokenizer.json file\n"
     "  --pattern NAME              with --make, for ranks of your own: how text is split\n"
     "  --output FILE               with --make\n"
     "\n"
     "scripts/vocab makes the vocabularies of OpenAI's encodings.\n"
-    "Exit codes: 0 done, 2 bad usage, 3 bad input or no vocabulary, 8 host failure\n";
+    "Exit codes: 0 done, 2 bad usage, 3 bad input or no vocabulary, 8 host failure; of --ask, too: "
+    "4 some\n"
+    "  were not counted, 5 none was\n";
 
 #define LEFT_WIDTH 27
+#define RIGHT_WIDTH 70
+
+/* What is too wide goes on below, from a space on. */
+static void print_about(FILE *to, const char *about) {
+  size_t left = strlen(about);
+  while (left > RIGHT_WIDTH) {
+    size_t cut = RIGHT_WIDTH;
+    while (cut > 0 && about[cut] != ' ') cut--;
+    if (cut == 0) break;
+    fprintf(to, "%.*s\n  %-*s ", (int)cut, about, LEFT_WIDTH, "");
+    about += cut + 1;
+    left -= cut + 1;
+  }
+  fprintf(to, "%s\n", about);
+}
 
 /* A left side that is too wide stands on a line of its own. */
 static void print_row(FILE *to, const char *name, const char *value, const char *about) {
@@ -174,9 +253,10 @@ static void print_row(FILE *to, const char *name, const char *value, const char 
   for (char *c = left; *c; c++)
     if (*c == '_') *c = '-';
   if (bytes > LEFT_WIDTH)
-    fprintf(to, "  %s\n  %-*s %s\n", left, LEFT_WIDTH, "", about);
+    fprintf(to, "  %s\n  %-*s ", left, LEFT_WIDTH, "");
   else
-    fprintf(to, "  %-*s %s\n", LEFT_WIDTH, left, about);
+    fprintf(to, "  %-*s ", LEFT_WIDTH, left);
+  print_about(to, about);
 }
 
 /* The name of a choice by its number, dashes for underscores. */
@@ -192,16 +272,19 @@ static const char *choice_name(const char *choices, uint64_t number, char name[6
   return name;
 }
 
-static void print_options(FILE *to) {
+/* over_files: of run, where each row is a call of its own unless it is told otherwise. */
+static void print_options(FILE *to, bool over_files) {
   for (uint32_t i = 0;; i++) {
     const sheaf_option *o = sheaf_option_at(i);
     if (o == NULL) return;
+    if (!over_files && strcmp(o->name, "stream") == 0) continue; /* each request says so itself */
     char about[192], choice[64];
+    bool shares = strcmp(o->name, "merge") == 0 || strcmp(o->name, "dedup") == 0;
     if (strcmp(o->name, "stream") == 0 || o->initial == SHEAF_NEVER)
       snprintf(about, sizeof about, "%s", o->help);
     else if (o->choices != NULL)
       snprintf(about, sizeof about, "%s [%s]", o->help,
-               choice_name(o->choices, o->initial, choice));
+               choice_name(o->choices, shares && over_files ? 0 : o->initial, choice));
     else
       snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)o->initial);
     print_row(to, o->name,
@@ -270,8 +353,12 @@ int cli_help(FILE *to, const char *command) {
     fputs(whole, to);
   } else if (strcmp(command, "run") == 0) {
     fputs(run_head, to);
-    print_options(to);
+    print_options(to, true);
     fputs(run_tail, to);
+  } else if (strcmp(command, "serve") == 0) {
+    fputs(serve_head, to);
+    print_options(to, false);
+    fputs(serve_tail, to);
   } else if (strcmp(command, "bench") == 0) {
     fputs(bench_text, to);
   } else if (strcmp(command, "sim") == 0) {

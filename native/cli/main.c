@@ -63,6 +63,7 @@ int main(int argc, char **argv) {
   if (strcmp(command, "tokens") == 0) return cli_tokens(argc - 2, argv + 2);
   if (strcmp(command, "bench") == 0) return cli_bench(argc - 2, argv + 2);
   if (strcmp(command, "sim") == 0) return cli_sim(argc - 2, argv + 2);
+  if (strcmp(command, "serve") == 0) return cli_serve(argc - 2, argv + 2);
   if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
     printf("sheaf %s\n", sheaf_version());
     return CLI_OK;

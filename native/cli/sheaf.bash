@@ -13,7 +13,7 @@ _sheaf() {
   # The options are asked of the command itself, so that they cannot fall behind.
   local options=""
   case ${COMP_WORDS[1]} in
-    run | bench | sim | plan | tokens)
+    run | bench | serve | sim | plan | tokens)
       options="--help $("${COMP_WORDS[0]}" help "${COMP_WORDS[1]}" 2>/dev/null |
         grep -oE -- '--[a-z0-9-]*[a-z0-9]' | sort -u)"
       ;;
@@ -22,6 +22,10 @@ _sheaf() {
   case $prev in
     --provider) mapfile -t COMPREPLY < <(compgen -W "openai anthropic gemini ollama sim" -- "$cur"); return ;;
     --resend-unknown) mapfile -t COMPREPLY < <(compgen -W "never within-budget always" -- "$cur"); return ;;
+    --merge) mapfile -t COMPREPLY < <(compgen -W "off lossless prompts" -- "$cur"); return ;;
+    --dedup) mapfile -t COMPREPLY < <(compgen -W "off auto all" -- "$cur"); return ;;
+    --window) mapfile -t COMPREPLY < <(compgen -W "fixed eager auto" -- "$cur"); return ;;
+    --group-events) mapfile -t COMPREPLY < <(compgen -W "no yes" -- "$cur"); return ;;
     --on-breaker) mapfile -t COMPREPLY < <(compgen -W "wait fail" -- "$cur"); return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W "jsonl text csv" -- "$cur"); return ;;
     --encoding)
@@ -34,7 +38,7 @@ _sheaf() {
     --strict | --https) mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur"); return ;;
     --order) mapfile -t COMPREPLY < <(compgen -W "input completion" -- "$cur"); return ;;
     --concurrency) mapfile -t COMPREPLY < <(compgen -W "auto 8 16 64 256" -- "$cur"); return ;;
-    -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --input | --faults | \
+    -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --access-token-file | --input | --faults | \
       --vocab | --make)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
@@ -43,19 +47,19 @@ _sheaf() {
       --attempt-timeout-ms | --deadline-ms | --budget-usd | --target | --port | --host | --seed | \
       --latency | --fault | --sim-latency | --sim-fault | --key | --itl | --time-scale | \
       --retry-after | --dimensions | --itpm | --otpm | --capacity | --queue | --models | --context | \
-      --giant-bytes | --drip | --refuse | --ledger | --threads | --latency-ms | --output-tokens)
+      --giant-bytes | --drip | --refuse | --ledger | --threads | --latency-ms | --output-tokens | --drain-ms)
       return
       ;;
   esac
 
   if [ "$cword" -eq 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W "run bench sim plan tokens help --version --help" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "run bench serve sim plan tokens help --version --help" -- "$cur")
     return
   fi
   if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
   elif [[ ${COMP_WORDS[1]} == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run bench sim plan tokens" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "run bench serve sim plan tokens" -- "$cur")
   else
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
   fi

@@ -12,28 +12,29 @@ void cli_place_wipe(cli_place *place) {
   for (size_t i = 0; i < sizeof place->secret; i++) at[i] = 0;
 }
 
-static bool key_take(cli_place *place, const char *key, size_t bytes) {
-  while (bytes && strchr(" \t\r\n", key[bytes - 1])) bytes--;
-  while (bytes && strchr(" \t\r\n", key[0])) key++, bytes--;
-  if (bytes == 0 || bytes >= sizeof place->secret) return false;
-  memcpy(place->secret, key, bytes);
-  place->secret[bytes] = 0;
+/* Without the space around it. false: there is none, or too much. */
+static bool secret_take(const char *given, size_t given_bytes, char *to, size_t bytes) {
+  while (given_bytes && strchr(" \t\r\n", given[given_bytes - 1])) given_bytes--;
+  while (given_bytes && strchr(" \t\r\n", given[0])) given++, given_bytes--;
+  if (given_bytes == 0 || given_bytes >= bytes) return false;
+  memcpy(to, given, given_bytes);
+  to[given_bytes] = 0;
   return true;
 }
 
-static int key_from_file(cli_place *place, const char *path) {
+int cli_secret_read(const char *path, const char *what, char *to, size_t bytes) {
   struct stat info;
   if (stat(path, &info) == 0 && (info.st_mode & 077)) {
     cli_say("%s can be read by others: run chmod 600 %s", path, path);
     return CLI_USAGE;
   }
-  size_t bytes;
-  char *text = cli_read_file(path, sizeof place->secret - 1, &bytes);
+  size_t text_bytes;
+  char *text = cli_read_file(path, bytes - 1, &text_bytes);
   if (text == NULL) return CLI_USAGE;
-  bool taken = key_take(place, text, bytes);
-  memset(text, 0, bytes);
+  bool taken = secret_take(text, text_bytes, to, bytes);
+  memset(text, 0, text_bytes);
   free(text);
-  if (!taken) cli_say("%s holds no key", path);
+  if (!taken) cli_say("%s holds no %s", path, what);
   return taken ? CLI_OK : CLI_USAGE;
 }
 
@@ -47,7 +48,8 @@ static bool key_from_environment(cli_place *place, const char *variables) {
     memcpy(name, at, bytes);
     name[bytes] = 0;
     const char *key = getenv(name);
-    if (key != NULL && key_take(place, key, strlen(key))) return true;
+    if (key != NULL && secret_take(key, strlen(key), place->secret, sizeof place->secret))
+      return true;
     at = end ? end + 1 : NULL;
   }
   return false;
@@ -160,7 +162,7 @@ int cli_place_open(const cli_args *args, const cli_target *target, cli_place *pl
   place->endpoint.key_header = sheaf_slice_of(args->key_header);
   place->endpoint.query = sheaf_slice_of(args->query);
   if (args->api_key_file != NULL && place->sim == NULL) {
-    answer = key_from_file(place, args->api_key_file);
+    answer = cli_secret_read(args->api_key_file, "key", place->secret, sizeof place->secret);
     if (answer) return answer;
   } else if (provider->key_variables != NULL &&
              !key_from_environment(place, provider->key_variables) && !args->dry_run &&

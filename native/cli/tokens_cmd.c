@@ -142,7 +142,7 @@ int tokens_vocab(const tokens_args *args, sheaf_vocab_shelf **shelf, const sheaf
 
 /* ---- rows ---- */
 
-static bool is_rows(const tokens_args *args, const char *path) {
+bool tokens_is_rows(const tokens_args *args, const char *path) {
   const char *ending = strrchr(path, '.');
   if (args->format) return strcmp(args->format, "text") != 0;
   return ending && (strcmp(ending, ".jsonl") == 0 || strcmp(ending, ".ndjson") == 0 ||
@@ -246,10 +246,10 @@ static int count_files(const tokens_args *args) {
   answer = cli_counting_open(&counting, args->vocab, args->encoding, args->threads);
   for (int i = 0; i < args->file_count && answer == CLI_OK;) {
     int end = i + 1;
-    if (is_rows(args, args->files[i])) {
+    if (tokens_is_rows(args, args->files[i])) {
       answer = count_rows(args, args->files[i], &counting, &sums);
     } else {
-      while (end < args->file_count && !is_rows(args, args->files[end])) end++;
+      while (end < args->file_count && !tokens_is_rows(args, args->files[end])) end++;
       answer = tokens_text(args, args->files + i, end - i, &total);
     }
     if (answer == CLI_BAD_INPUT) worst = answer, answer = CLI_OK;
@@ -267,7 +267,7 @@ static int encode_files(const tokens_args *args) {
   if (choice.has_no_tokenizer)
     return cli_say("%s: there are no ids, %s", args->model, choice.doubt), CLI_USAGE;
   for (int i = 0; i < args->file_count; i++)
-    if (is_rows(args, args->files[i]))
+    if (tokens_is_rows(args, args->files[i]))
       return cli_say("%s: --encode takes text; for lines of JSON see --jsonl", args->files[i]),
              CLI_USAGE;
   if (choice.doubt[0]) fprintf(stderr, "an estimate: %s\n", choice.doubt);
@@ -291,7 +291,7 @@ static int make_vocab(const tokens_args *args) {
   return status == SHEAF_E_NOMEM ? CLI_HOST : CLI_BAD_INPUT;
 }
 
-int cli_tokens(int argc, char **argv) {
+static int count_here(int argc, char **argv) {
   tokens_args args;
   static const char *standard_input[] = {"-"};
   int answer = read_args(&args, argc, argv);
@@ -314,6 +314,13 @@ int cli_tokens(int argc, char **argv) {
       default: answer = make_vocab(&args); break;
     }
   free(files);
+  return answer;
+}
+
+int cli_tokens(int argc, char **argv) {
+  bool asks = false;
+  for (int i = 0; i < argc; i++) asks |= strcmp(argv[i], "--ask") == 0;
+  int answer = asks ? tokens_ask(argc, argv) : count_here(argc, argv);
   if (fflush(stdout) != 0 || ferror(stdout))
     return cli_say("standard output cannot be written: %s", strerror(errno)), CLI_HOST;
   return answer;

@@ -27,6 +27,12 @@ typedef struct tokens_choice {
 } tokens_choice;
 tokens_choice tokens_choose(const tokens_args *args);
 
+/* A file of requests, by its name or --format. */
+bool tokens_is_rows(const tokens_args *args, const char *path);
+
+/* tokens_ask.c: all of --ask; answers the exit code. */
+int tokens_ask(int argc, char **argv);
+
 /* tokens_text.c: files of text or ids. tokens_filter.c: JSON lines in, JSON lines out. */
 int tokens_text(const tokens_args *args, const char *const *files, int file_count, uint64_t *total);
 int tokens_decode(const tokens_args *args);

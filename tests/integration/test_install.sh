@@ -51,6 +51,18 @@ int main(void) {
   return strcmp(sheaf_version(), SHEAF_VERSION_STRING) != 0;
 }
 C
+cat >"$work/serve.c" <<'C'
+#include <sheaf/serve.h>
+#include <string.h>
+int main(void) {
+  sheaf_serve_options options = SHEAF_SERVE_OPTIONS_INIT;
+  char message[256];
+  sheaf_serve *serve = NULL;
+  options.port = 70000; /* there is no client either */
+  sheaf_serve_free(NULL);
+  return sheaf_serve_start(&options, &serve, message, sizeof message) == SHEAF_OK;
+}
+C
 
 PKG_CONFIG_PATH=$pc
 export PKG_CONFIG_PATH
@@ -77,9 +89,16 @@ with_static_archive() { # NAME PACKAGE LIBRARY SOURCE
     $(pkg-config --libs $requires) $private && "$work/$1"
 }
 
+has_serve=OFF # libsheaf-serve is static alone, and stands on libsheaf as it is there.
+if [ -e "$libdir/libsheaf-serve.a" ]; then
+  has_serve=ON
+fi
 if [ -e "$libdir/libsheaf.so" ]; then
   check "pkg-config, shared core" with_pkg_config pc_core sheaf-core "$work/core.c" --libs
   check "pkg-config, shared whole" with_pkg_config pc_whole sheaf "$work/whole.c" --libs
+  if [ "$has_serve" = ON ]; then
+    check "pkg-config, endpoint" with_pkg_config pc_serve sheaf-serve "$work/serve.c" --libs
+  fi
 fi
 check "pkg-config, static core" with_static_archive pc_core_static sheaf-core sheaf-core "$work/core.c"
 check "pkg-config, static whole" with_static_archive pc_whole_static sheaf sheaf "$work/whole.c"
@@ -97,13 +116,21 @@ foreach(target sheaf sheaf_static)
   add_executable(use_${target} ../whole.c)
   target_link_libraries(use_${target} PRIVATE sheaf::${target})
 endforeach()
+if(HAS_SERVE)
+  add_executable(use_serve ../serve.c)
+  target_link_libraries(use_serve PRIVATE sheaf::serve)
+endif()
 CMAKE
 check "find_package configures" "$CMAKE" -S "$work/project" -B "$work/project/build" \
+  -DHAS_SERVE=$has_serve \
   -DCMAKE_C_COMPILER="$CC" -DCMAKE_PREFIX_PATH="$prefix"
 check "find_package builds" "$CMAKE" --build "$work/project/build"
 for target in core core_static sheaf sheaf_static; do
   check "find_package runs $target" run "$work/project/build/use_$target"
 done
+if [ "$has_serve" = ON ]; then
+  check "find_package runs serve" run "$work/project/build/use_serve"
+fi
 
 # What else was promised to be there.
 for file in share/man/man1/sheaf.1 share/bash-completion/completions/sheaf \

@@ -16,10 +16,11 @@ const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
-/** A `sheaf sim` on a free port, ended by a signal when t or the test file ends. */
-export async function startSim(t, ...options) {
-  const child = spawn(binary, ['sim', '--port', '0', ...options], {
+/** A server of ours on a free port, ended by a signal when t or the test file ends; its address. */
+async function start(t, command, options, env = {}) {
+  const child = spawn(binary, [command, '--port', '0', ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
   });
   running.add(child);
   child.once('exit', () => running.delete(child));
@@ -30,7 +31,7 @@ export async function startSim(t, ...options) {
   const first = await Promise.race([
     once(lines, 'line').then(([line]) => line),
     gone.then(() => {
-      throw new Error(`sheaf sim ${options.join(' ')} ended: ${errors}`);
+      throw new Error(`sheaf ${command} ${options.join(' ')} ended: ${errors}`);
     }),
   ]);
   const url = first.match(/http:\/\/\S+/)?.[0];
@@ -42,11 +43,22 @@ export async function startSim(t, ...options) {
     await gone;
     clearTimeout(late);
     const end = child.exitCode ?? child.signalCode;
-    assert.equal(end, 0, `sheaf sim ended with ${end}: ${errors.slice(-4000)}`);
+    assert.equal(end, 0, `sheaf ${command} ended with ${end}: ${errors.slice(-4000)}`);
   };
   if (t) t.after(stop);
   else after(stop);
-  return new Sim(url);
+  return url;
+}
+
+/** A `sheaf sim`. */
+export async function startSim(t, ...options) {
+  return new Sim(await start(t, 'sim', options));
+}
+
+/** The address of a `sheaf serve` in front of a simulator. */
+export async function startServe(t, sim, ...options) {
+  const to = ['--base-url', `${sim.url}/v1`, '--model', 'gpt-sim', '--retry-base-ms', '5'];
+  return await start(t, 'serve', [...to, ...options], { OPENAI_API_KEY: 'sk-of-serve' });
 }
 
 class Sim {
