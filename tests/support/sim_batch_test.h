@@ -8,6 +8,15 @@
 #include <time.h>
 
 #define ID_MAX 64
+#define PATH_ROOM 160
+
+/* head, an id, tail. */
+static inline void join_path(char path[PATH_ROOM], const char *head, const char *id,
+                             const char *tail) {
+  copy_text(path, PATH_ROOM, head);
+  copy_text(path + strlen(path), PATH_ROOM - strlen(path), id);
+  copy_text(path + strlen(path), PATH_ROOM - strlen(path), tail);
+}
 
 /* ---- Requests ---- */
 
@@ -86,9 +95,10 @@ static inline void rest_ms(long ms) {
 static inline void wait_for(const sheaf_sim *sim, reply *got, const char *path, const char *header,
                             const char *pick_path, const char *values) {
   for (int tries = 0; tries < 4000; tries++) {
-    char word[64];
+    char word[ID_MAX] = " ";
     fetch_with(sim, got, "GET", path, NULL, header, NULL);
-    snprintf(word, sizeof word, " %s ", got->status == 200 ? pick(got, pick_path) : "?");
+    copy_text(word + 1, sizeof word - 2, got->status == 200 ? pick(got, pick_path) : "?");
+    memcpy(word + strlen(word), " ", 2);
     if (strstr(values, word)) return;
     reply_deinit(got);
     rest_ms(5);

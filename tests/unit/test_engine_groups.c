@@ -364,6 +364,21 @@ TEST(shares_of_usage_and_cost_add_up_to_the_calls_exactly) {
   }
 }
 
+TEST(shares_of_a_cost_below_a_unit_a_token_add_up_too) {
+  groups_init(&w);
+  static const sheaf_price third = {"shares", "*", 333333, 333333, SHEAF_ABSENT, SHEAF_ABSENT};
+  static const sheaf_price_table thirds = {
+      .date = "2026-01-01", .source = "made up", .prices = &third, .count = 1};
+  w.options.prices = &thirds;
+  groups_open(&w);
+  for (int i = 0; i < 30; i++) groups_submit(&w, "Ek:a", NULL);
+  groups_step(&w, 0);
+  groups_good(&w, 0); /* 100 tokens: 33.3333, rounded up */
+  groups_step(&w, MS);
+  check_sums(30, 100, 0, 34);
+  groups_close(&w);
+}
+
 TEST(a_void_replys_cost_is_shared_by_those_it_was_meant_for) {
   groups_init(&w);
   w.options.merge = SHEAF_MERGE_PROMPTS;
@@ -602,6 +617,26 @@ TEST(after_a_server_error_the_members_meet_again) {
   CHECK_EQ(stats_now().retries, 1); /* one call is made again */
   CHECK(groups_finish(&w));
   check_answers(3, abc);
+  groups_close(&w);
+}
+
+/* The budget holds 50 retries, and 0.1 a second: 16 members' four retries each would take minutes. */
+TEST(a_group_pays_once_for_its_retry_not_once_a_member) {
+  groups_init(&w);
+  w.options.retry_base_ms = w.options.retry_max_ms = 1;
+  groups_open(&w);
+  for (int i = 0; i < 16; i++) groups_submit(&w, "Ek:a", NULL);
+  groups_step(&w, 0);
+  for (uint32_t i = 0; i < 4; i++) {
+    groups_answer(&w, i, 500, "", "");
+    groups_step(&w, MS);
+    while (w.start_count == i + 1 && groups_wait(&w, 1000 * SECOND)) {
+    }
+    CHECK_EQ(w.start_count, i + 2);
+  }
+  CHECK(w.now_ns < 101 * SECOND);
+  CHECK(groups_finish(&w));
+  CHECK_EQ(stats_now().succeeded, 16);
   groups_close(&w);
 }
 
@@ -1307,6 +1342,7 @@ int main(void) {
   RUN(prompts_of_two_trust_keys_never_mix);
   RUN(lists_need_no_trust);
   RUN(shares_of_usage_and_cost_add_up_to_the_calls_exactly);
+  RUN(shares_of_a_cost_below_a_unit_a_token_add_up_too);
   RUN(a_void_replys_cost_is_shared_by_those_it_was_meant_for);
   RUN(the_spend_cap_holds_back_a_group_that_would_pass_it);
   RUN(any_doubt_voids_the_reply_and_the_members_go_alone);
@@ -1319,6 +1355,7 @@ int main(void) {
   RUN(bodies_that_the_provider_will_not_share_after_all_go_alone);
   RUN(a_rate_limited_group_is_sent_again_as_a_group);
   RUN(after_a_server_error_the_members_meet_again);
+  RUN(a_group_pays_once_for_its_retry_not_once_a_member);
   RUN(a_group_that_keeps_failing_fails_for_each_member_with_the_providers_words);
   RUN(a_broken_line_is_told_to_each_member);
   RUN(a_refused_key_ends_the_members_resumable_or_moves_them_to_another);

@@ -593,6 +593,18 @@ TEST(merging_goes_on_while_few_replies_are_void) {
   groups_close(&w);
 }
 
+TEST(the_share_of_void_replies_must_be_above_the_limit) {
+  groups_init(&w);
+  w.options.merge = SHEAF_MERGE_PROMPTS;
+  w.options.merge_failure_pct = 25;
+  groups_open(&w);
+  for (int i = 0; i < 8; i++) merged_call(i > 1); /* two of eight */
+  CHECK(!stats_now().merge_stopped);
+  merged_call(false); /* three of nine */
+  CHECK(stats_now().merge_stopped);
+  groups_close(&w);
+}
+
 TEST(those_who_wait_when_merging_stops_leave_one_by_one) {
   groups_init(&w);
   w.options.merge = SHEAF_MERGE_PROMPTS;
@@ -702,6 +714,7 @@ int main(void) {
   RUN(canaries_do_not_hold_up_a_drain);
   RUN(merging_of_prompts_stops_when_too_many_replies_are_void);
   RUN(merging_goes_on_while_few_replies_are_void);
+  RUN(the_share_of_void_replies_must_be_above_the_limit);
   RUN(those_who_wait_when_merging_stops_leave_one_by_one);
   RUN(a_source_is_read_until_its_groups_are_full_or_the_queue_is);
   return check_report();

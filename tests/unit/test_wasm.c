@@ -9,15 +9,16 @@
 #include <string.h>
 
 static uint32_t open_with(const char *options) {
-  return sheaf_wasm_open(options, (uint32_t)strlen(options), 1, 0);
+  return sheaf_wasm_open(options, (uint32_t)strlen(options), 1, 0, NULL);
 }
 
 static bool says(wasm_slice slice, const char *text) {
-  return slice.bytes == strlen(text) && memcmp((const char *)slice.data, text, slice.bytes) == 0;
+  return slice.bytes == strlen(text) &&
+         (slice.bytes == 0 || memcmp((const char *)slice.data, text, slice.bytes) == 0);
 }
 
 static int32_t submit(uint32_t client, const char *line, uint32_t user) {
-  return sheaf_wasm_submit(client, line, (uint32_t)strlen(line), user, 0);
+  return sheaf_wasm_submit(client, line, (uint32_t)strlen(line), user, 0, 0);
 }
 
 TEST(a_request_goes_out_and_its_answer_comes_back) {
@@ -107,7 +108,7 @@ TEST(a_prompt_goes_in_as_it_is) {
   uint32_t client = open_with("{\"base_url\":\"http://h/v1\",\"model\":\"m\"}");
   const wasm_mail *mail = sheaf_wasm_mail(client);
   static const char prompt[] = "{\"not\": a line}\n";
-  CHECK_OK(sheaf_wasm_submit(client, prompt, sizeof prompt - 1, 1, WASM_FLAG_PROMPT));
+  CHECK_OK(sheaf_wasm_submit(client, prompt, sizeof prompt - 1, 1, WASM_FLAG_PROMPT, 0));
   CHECK_OK(submit(client, "\"two\"", 2));
   CHECK_OK(sheaf_wasm_step(client, 1, 0));
   CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_START);
@@ -270,6 +271,260 @@ TEST(a_row_that_cannot_be_built_ends_with_a_result_and_takes_an_index) {
   sheaf_wasm_close(client);
 }
 
+/* ---- The queue ---- */
+
+/* Answers an exchange as a whole. */
+static void answer(uint32_t client, double exchange, const char *body) {
+  CHECK_OK(sheaf_wasm_on_head(client, exchange, 200, NULL, 0));
+  CHECK_OK(sheaf_wasm_on_data(client, exchange, body, (uint32_t)strlen(body)));
+  CHECK_OK(sheaf_wasm_on_done(client, exchange, SHEAF_END_OK, 0, NULL, 0));
+}
+
+/* The next of a kind, others passed over. */
+static bool next_of(uint32_t client, uint32_t kind) {
+  uint32_t next;
+  while ((next = sheaf_wasm_next(client)) != kind)
+    if (next == WASM_MAIL_NONE) return false;
+  return true;
+}
+
+static int32_t set_option(uint32_t client, const char *name, const char *value) {
+  return sheaf_wasm_set(client, name, (uint32_t)strlen(name), value, (uint32_t)strlen(value));
+}
+
+#define EMBEDDINGS "{\"base_url\":\"http://h/v1\",\"model\":\"m\",\"url\":\"/v1/embeddings\""
+
+TEST(requests_travel_in_a_group_and_its_states_are_told) {
+  uint32_t client = open_with(EMBEDDINGS
+                              ",\"window\":\"fixed\",\"window_ms\":100,\"min_batch\":20,"
+                              "\"group_events\":true}");
+  CHECK(client != 0);
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_OK(submit(client, "{\"input\":\"one\"}", 1));
+  CHECK_OK(submit(client, "{\"input\":\"two\"}", 2));
+  CHECK_OK(sheaf_wasm_step(client, 1000, 0));
+  CHECK_EQ(sheaf_wasm_next(client), WASM_MAIL_GROUP);
+  CHECK_EQ(mail->group_state, SHEAF_GROUP_ACCUMULATING);
+  CHECK(mail->at_ms == 1000.0);
+  double group = mail->group;
+  CHECK(group > 0);
+  CHECK(!next_of(client, WASM_MAIL_START));
+  CHECK_OK(sheaf_wasm_step(client, 1100, 0));
+  CHECK(next_of(client, WASM_MAIL_START));
+  CHECK(says(mail->bytes, "{\"model\":\"m\",\"input\":[\"one\",\"two\"]}"));
+  double exchange = mail->exchange;
+  uint32_t state = SHEAF_GROUP_ACCUMULATING;
+  while (sheaf_wasm_next(client) == WASM_MAIL_GROUP) {
+    CHECK(mail->group == group && mail->group_members == 2 && mail->at_ms == 1100.0);
+    CHECK(mail->group_state > state);
+    state = mail->group_state;
+  }
+  CHECK_EQ(state, SHEAF_GROUP_AWAITING);
+  answer(client, exchange,
+         "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":1,\"embedding\":[2]},"
+         "{\"object\":\"embedding\",\"index\":0,\"embedding\":[1]}],\"model\":\"m\","
+         "\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}");
+  CHECK_OK(sheaf_wasm_step(client, 1200, 0));
+  for (uint32_t user = 1; user <= 2; user++) {
+    CHECK(next_of(client, WASM_MAIL_RESULT));
+    CHECK_EQ(mail->user, user);
+    CHECK_EQ(mail->flags & WASM_FLAG_OK, WASM_FLAG_OK);
+    CHECK(mail->group == group);
+    CHECK_EQ(mail->group_members, 2);
+    CHECK_EQ(mail->lane, SHEAF_LANE_MERGED);
+  }
+  sheaf_wasm_close(client);
+}
+
+TEST(a_request_waits_for_company_as_long_as_it_says) {
+  static const double waits[] = {600, 0, -5, (double)NAN, 1e300};
+  for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+    uint32_t client = open_with(EMBEDDINGS
+                                ",\"window\":\"fixed\",\"window_ms\":5000,\"min_batch\":20,"
+                                "\"max_wait_ms\":2000}");
+    static const char line[] = "{\"input\":\"one\"}";
+    CHECK_OK(sheaf_wasm_submit(client, line, sizeof line - 1, 1, 0, waits[i]));
+    CHECK_OK(sheaf_wasm_step(client, 1000, 0));
+    CHECK(!next_of(client, WASM_MAIL_START));
+    CHECK_OK(sheaf_wasm_step(client, 1600, 0));
+    CHECK_EQ(next_of(client, WASM_MAIL_START), waits[i] == 600);
+    CHECK_OK(sheaf_wasm_step(client, 3000, 0));
+    CHECK_EQ(next_of(client, WASM_MAIL_START), waits[i] != 600);
+    sheaf_wasm_close(client);
+  }
+}
+
+TEST(prompts_are_merged_where_there_is_a_secret) {
+  static const char options[] =
+      "{\"base_url\":\"http://h/v1\",\"model\":\"m\",\"merge\":\"prompts\",\"window\":\"fixed\","
+      "\"window_ms\":100,\"min_batch\":20,\"max_tokens\":9,\"concurrency\":9}";
+  static const uint8_t secret[SHEAF_SECRET_BYTES] = {1, 2, 3};
+  for (uint32_t has = 0; has < 2; has++) {
+    uint32_t client = sheaf_wasm_open(options, sizeof options - 1, 1, 0, has ? secret : NULL),
+             starts = 0;
+    static const char *const lines[] = {
+        "{\"prompt\":\"a\",\"trust_key\":\"t\"}", "{\"prompt\":\"b\",\"trust_key\":\"t\"}",
+        "{\"prompt\":\"c\",\"trust_key\":\"u\"}", "{\"prompt\":\"d\",\"trust_key\":\"t\"}"};
+    for (uint32_t i = 0; i < 4; i++)
+      CHECK_OK(sheaf_wasm_submit(client, lines[i], (uint32_t)strlen(lines[i]), i,
+                                 i == 3 ? WASM_FLAG_ALONE : 0u, 0));
+    CHECK_OK(sheaf_wasm_step(client, 1, 0));
+    CHECK_OK(sheaf_wasm_step(client, 101, 0));
+    while (next_of(client, WASM_MAIL_START)) starts++;
+    CHECK_EQ(starts, has ? 3 : 4); /* a with b; c is somebody else's, d goes alone */
+    sheaf_wasm_close(client);
+  }
+}
+
+static const char said[] =
+    "{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}],"
+    "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}";
+
+TEST(twins_share_a_call_and_later_ones_the_kept_answer) {
+  uint32_t client = open_with("{\"base_url\":\"http://h/v1\",\"model\":\"m\",\"cache_entries\":5}");
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  static const uint32_t flags[] = {WASM_FLAG_DETERMINISTIC, WASM_FLAG_DETERMINISTIC,
+                                   WASM_FLAG_DETERMINISTIC | WASM_FLAG_ALONE, 0};
+  for (uint32_t i = 0; i < 4; i++) CHECK_OK(sheaf_wasm_submit(client, "\"p\"", 3, i, flags[i], 0));
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  double exchanges[4];
+  uint32_t starts = 0;
+  while (starts < 4 && next_of(client, WASM_MAIL_START)) exchanges[starts++] = mail->exchange;
+  CHECK_EQ(starts, 3); /* the second is the first's twin */
+  while (starts) answer(client, exchanges[--starts], said);
+  CHECK_OK(sheaf_wasm_step(client, 2, 0));
+  uint32_t shared = 0;
+  while (next_of(client, WASM_MAIL_RESULT)) {
+    CHECK_EQ(mail->flags & (WASM_FLAG_OK | WASM_FLAG_CACHED), WASM_FLAG_OK);
+    if (!(mail->flags & WASM_FLAG_DEDUPLICATED)) continue;
+    CHECK_EQ(mail->user, 1);
+    CHECK(mail->cost_usd <= 0 && says(mail->text, "x"));
+    shared++;
+  }
+  CHECK_EQ(shared, 1);
+  CHECK_OK(sheaf_wasm_submit(client, "\"p\"", 3, 9, WASM_FLAG_DETERMINISTIC, 0));
+  CHECK_OK(sheaf_wasm_step(client, 3, 0));
+  CHECK(next_of(client, WASM_MAIL_RESULT));
+  CHECK_EQ(mail->flags & (WASM_FLAG_OK | WASM_FLAG_CACHED), WASM_FLAG_OK | WASM_FLAG_CACHED);
+  sheaf_wasm_close(client);
+}
+
+TEST(deltas_carry_the_stream_where_it_is_asked_for) {
+  static const char event[] = "data: {\"choices\":[{\"delta\":{\"content\":\"h\"}}]}\n\n";
+  for (uint32_t raw = 0; raw < 2; raw++) {
+    uint32_t client = open_with("{\"base_url\":\"http://h/v1\",\"model\":\"m\"}");
+    const wasm_mail *mail = sheaf_wasm_mail(client);
+    CHECK_OK(
+        sheaf_wasm_submit(client, "\"p\"", 3, 1, WASM_FLAG_STREAM | (raw ? WASM_FLAG_RAW : 0u), 0));
+    CHECK_OK(sheaf_wasm_step(client, 1, 0));
+    CHECK(next_of(client, WASM_MAIL_START));
+    static const char head[] = "content-type: text/event-stream\n";
+    CHECK_OK(sheaf_wasm_on_head(client, mail->exchange, 200, head, sizeof head - 1));
+    CHECK_OK(sheaf_wasm_on_data(client, mail->exchange, event, sizeof event - 1));
+    CHECK_OK(sheaf_wasm_step(client, 2, 0));
+    CHECK(next_of(client, WASM_MAIL_DELTA));
+    CHECK(says(mail->text, "h"));
+    CHECK(says(mail->bytes, raw ? event : ""));
+    sheaf_wasm_close(client);
+  }
+}
+
+TEST(nothing_starts_while_a_client_is_paused) {
+  uint32_t client = open_with("{\"base_url\":\"http://h/v1\",\"model\":\"m\"}");
+  CHECK_EQ(sheaf_wasm_is_paused(client), 0);
+  CHECK_OK(sheaf_wasm_pause(client, 1));
+  CHECK_EQ(sheaf_wasm_is_paused(client), 1);
+  CHECK_OK(submit(client, "\"p\"", 1));
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  CHECK(!next_of(client, WASM_MAIL_START));
+  CHECK_OK(sheaf_wasm_pause(client, 0));
+  CHECK_EQ(sheaf_wasm_is_paused(client), 0);
+  CHECK_OK(sheaf_wasm_step(client, 2, 0));
+  CHECK(next_of(client, WASM_MAIL_START));
+  sheaf_wasm_close(client);
+  CHECK_EQ(sheaf_wasm_pause(client, 1), SHEAF_E_MISUSE);
+  CHECK_EQ(sheaf_wasm_is_paused(client), 0);
+}
+
+TEST(an_option_is_set_while_the_client_runs) {
+  uint32_t client = open_with("{\"base_url\":\"http://h/v1\",\"model\":\"m\",\"concurrency\":1}");
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_OK(submit(client, "\"a\"", 1));
+  CHECK_OK(submit(client, "\"b\"", 2));
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  CHECK(next_of(client, WASM_MAIL_START));
+  CHECK(!next_of(client, WASM_MAIL_START));
+  CHECK_OK(set_option(client, "concurrency", "2"));
+  CHECK_OK(sheaf_wasm_step(client, 2, 0));
+  CHECK(next_of(client, WASM_MAIL_START));
+  static const struct {
+    const char *name, *value;
+    int32_t status;
+  } rows[] = {
+      {"nonsense", "1", SHEAF_E_NOT_FOUND},
+      {"", "", SHEAF_E_NOT_FOUND},
+      {"max_retries", "many", SHEAF_E_TYPE},
+      {"max_retries", "", SHEAF_E_TYPE},
+      {"max_retries", "101", SHEAF_E_RANGE},
+      {"dedup", "maybe", SHEAF_E_RANGE},
+      {"reply_bytes_max", "2048", SHEAF_E_UNSUPPORTED},
+      {"budget_usd", "1", SHEAF_E_FIELD}, /* nobody sells a model of this name */
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    CHECK_EQ(set_option(client, rows[i].name, rows[i].value), rows[i].status);
+    CHECK_EQ((int32_t)mail->status, rows[i].status);
+    CHECK(says(mail->field, rows[i].name));
+    CHECK(mail->message.bytes > 0);
+  }
+  char name[5000];
+  memset(name, 'x', sizeof name);
+  CHECK_EQ(sheaf_wasm_set(client, name, sizeof name, name, sizeof name), SHEAF_E_NOT_FOUND);
+  CHECK(mail->field.bytes > 0 && mail->field.bytes < sizeof name);
+  CHECK_EQ(sheaf_wasm_set(client, "max_retries", 11, name, sizeof name), SHEAF_E_TYPE);
+  CHECK_EQ(sheaf_wasm_set(client, NULL, 5, "1", 1), SHEAF_E_MISUSE);
+  CHECK_EQ(sheaf_wasm_set(client, "rpm", 3, NULL, 5), SHEAF_E_MISUSE);
+  CHECK_EQ(sheaf_wasm_set(client, NULL, 0, NULL, 0), SHEAF_E_NOT_FOUND);
+  sheaf_wasm_close(client);
+  CHECK_EQ(set_option(client, "rpm", "1"), SHEAF_E_MISUSE);
+}
+
+static int64_t counted(uint32_t client, const char *name) {
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  int64_t number = -1;
+  CHECK_OK(sheaf_wasm_text(client, 0));
+  sheaf_slice json = {(const char *)mail->bytes.data, mail->bytes.bytes};
+  CHECK_OK(sheaf_json_check(json, NULL));
+  CHECK_OK(sheaf_json_int(sheaf_json_member(json, name), &number));
+  return number;
+}
+
+TEST(statistics_begin_again) {
+  uint32_t client = open_with("{\"base_url\":\"http://h/v1\",\"model\":\"m\"}");
+  const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_OK(sheaf_wasm_submit(client, "\"p\"", 3, 1, WASM_FLAG_DETERMINISTIC, 0));
+  CHECK_OK(sheaf_wasm_submit(client, "\"p\"", 3, 2, WASM_FLAG_DETERMINISTIC, 0));
+  CHECK_OK(sheaf_wasm_step(client, 1, 0));
+  CHECK(next_of(client, WASM_MAIL_START));
+  answer(client, mail->exchange, said);
+  CHECK_OK(sheaf_wasm_step(client, 2, 0));
+  CHECK(next_of(client, WASM_MAIL_RESULT));
+  CHECK(next_of(client, WASM_MAIL_RESULT));
+  CHECK_EQ(counted(client, "deduplicated"), 1);
+  CHECK_EQ(counted(client, "group_efficiency"), 0);
+  CHECK_OK(sheaf_wasm_stats_reset(client));
+  CHECK_EQ(counted(client, "deduplicated"), 0);
+  CHECK_EQ(counted(client, "succeeded"), 0);
+  sheaf_wasm_close(client);
+  CHECK_EQ(sheaf_wasm_stats_reset(client), SHEAF_E_MISUSE);
+}
+
+TEST(a_secret_or_options_outside_of_the_memory_are_refused) {
+  CHECK_EQ(sheaf_wasm_open(NULL, 2, 1, 0, NULL), 0);
+  CHECK_EQ((int32_t)sheaf_wasm_mail(0)->status, SHEAF_E_MISUSE);
+  CHECK_EQ(sheaf_wasm_open("{}", 2, 1, 0, (const uint8_t *)(UINTPTR_MAX - 8)), 0);
+  CHECK_EQ((int32_t)sheaf_wasm_mail(0)->status, SHEAF_E_MISUSE);
+}
+
 TEST(numbers_and_handles_of_any_kind_are_answered) {
   const double odd[] = {-1.0, 1e300, -1e300, 0.5, (double)NAN, (double)INFINITY};
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
@@ -322,13 +577,23 @@ TEST(the_description_is_that_of_the_structs) {
   memcpy(&bytes, text - 4, 4); /* little-endian, as every module is */
   sheaf_slice json = {text, bytes};
   CHECK_OK(sheaf_json_check(json, NULL));
-  CHECK_EQ(number_at(json, "version"), WASM_ABI_VERSION);
+  CHECK_EQ(number_at(json, "version"), sheaf_wasm_version());
+  CHECK_EQ(sheaf_wasm_version() >> 24, WASM_ABI_VERSION);
   CHECK_EQ(number_at(json, "mail.bytes"), (int64_t)sizeof(wasm_mail));
   CHECK_EQ(number_at(json, "mail.fields.kind[1]"), 0);
   CHECK_EQ(number_at(json, "mail.fields.exchange[1]"), (int64_t)offsetof(wasm_mail, exchange));
   CHECK_EQ(number_at(json, "mail.fields.total_ms[1]"), (int64_t)offsetof(wasm_mail, total_ms));
   CHECK_EQ(number_at(json, "constants.MAIL_RESULT"), WASM_MAIL_RESULT);
   CHECK_EQ(number_at(json, "constants.END_BROKEN"), SHEAF_END_BROKEN);
+  CHECK_EQ(number_at(json, "constants.MAIL_GROUP"), WASM_MAIL_GROUP);
+  CHECK_EQ(number_at(json, "constants.FLAG_CACHED"), WASM_FLAG_CACHED);
+  CHECK_EQ(number_at(json, "constants.NOTICE_MERGE_OFF"), SHEAF_NOTICE_MERGE_OFF);
+  CHECK_EQ(number_at(json, "mail.fields.group_state[1]"),
+           (int64_t)offsetof(wasm_mail, group_state));
+  static const char *const state = "group_states[4]";
+  sheaf_slice name;
+  CHECK_OK(sheaf_json_pick(json, &state, 1, &name, NULL, NULL));
+  CHECK(sheaf_json_equals(name, "awaiting_response"));
   CHECK_EQ(number_at(json, "status.E_FULL"), SHEAF_E_FULL);
   CHECK(sheaf_wasm_abi() == text);
 }
@@ -342,6 +607,15 @@ int main(void) {
   RUN(a_log_is_begun_and_goes_on);
   RUN(rows_that_have_a_line_do_not_go_in_again);
   RUN(a_row_that_cannot_be_built_ends_with_a_result_and_takes_an_index);
+  RUN(requests_travel_in_a_group_and_its_states_are_told);
+  RUN(a_request_waits_for_company_as_long_as_it_says);
+  RUN(prompts_are_merged_where_there_is_a_secret);
+  RUN(twins_share_a_call_and_later_ones_the_kept_answer);
+  RUN(deltas_carry_the_stream_where_it_is_asked_for);
+  RUN(nothing_starts_while_a_client_is_paused);
+  RUN(an_option_is_set_while_the_client_runs);
+  RUN(statistics_begin_again);
+  RUN(a_secret_or_options_outside_of_the_memory_are_refused);
   RUN(numbers_and_handles_of_any_kind_are_answered);
   RUN(no_more_clients_than_there_are_places);
   RUN(the_description_is_that_of_the_structs);

@@ -373,6 +373,8 @@ void sheaf__company_leave(sheaf_engine *engine, sheaf__row *row) {
   sheaf__company *c = row->bond->company;
   sheaf__company_take(engine, c, row);
   if (c->members.count) {
+    /* It stood there with the class of its most urgent member, which may be the one that left. */
+    if (c->item.node.at && sheaf__company_first(c)->item.klass != c->item.klass) place(engine, c);
     to_look(engine, c);
     return;
   }

@@ -331,9 +331,8 @@ int32_t sheaf_engine_step(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms
 }
 
 uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
-  if (engine->recorded_count ||
-      (engine->launch_due && engine->rows_queued && !engine->recovering && !engine->draining &&
-       !engine->paused))
+  if (engine->recorded_count || (engine->launch_due && engine->rows_queued && !engine->recovering &&
+                                 !engine->draining && !engine->paused))
     return 0;
   if (engine->store_failed && !engine->draining) return 0;
   if (engine->pull_due && !engine->input_ended) return 0;
@@ -352,7 +351,7 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
 }
 
 bool sheaf_engine_is_idle(const sheaf_engine *engine) {
-  return engine->input_ended && engine->events.count == 0 && engine->shown == NULL &&
-         engine->rows_inside == 0 && engine->calls_out == 0 && !engine->recovering &&
-         (engine->flights == NULL || engine->draining);
+  return engine->input_ended && engine->events.count == 0 && !engine->event_pending &&
+         engine->shown == NULL && engine->rows_inside == 0 && engine->calls_out == 0 &&
+         !engine->recovering && (engine->flights == NULL || engine->draining);
 }

@@ -165,7 +165,7 @@ void sheaf__group_detach(sheaf__group *group, sheaf__row *row);
 bool sheaf__group_read(sheaf_engine *engine, sheaf__group *group);
 uint64_t sheaf__weight(uint64_t n);
 void sheaf__group_weigh(sheaf__group *group);
-int64_t sheaf__group_cost_share(const sheaf_engine *engine, const sheaf__group *group,
+int64_t sheaf__group_cost_share(sheaf_engine *engine, const sheaf__group *group,
                                 const sheaf__row *row);
 int32_t sheaf__group_tell(sheaf_engine *engine, sheaf__group *group, sheaf__row *row);
 
@@ -223,7 +223,7 @@ void sheaf__shown_release(sheaf_engine *engine);
 void sheaf__group_event(sheaf_engine *engine, uint64_t group, uint32_t state, uint64_t members);
 
 /* tally.c */
-const sheaf_price *sheaf__price_of(const sheaf_engine *engine, uint32_t route, sheaf_slice model);
+const sheaf_price *sheaf__price_of(sheaf_engine *engine, uint32_t route, sheaf_slice model);
 void sheaf__tally_time(sheaf_engine *engine);
 void sheaf__tally_done(sheaf_engine *engine, const sheaf__row *row, uint32_t error_class,
                        bool attempted);

@@ -230,6 +230,8 @@ typedef struct sheaf__route {
   uint32_t seat_count;
   uint16_t seats[SHEAF__ENDPOINTS_MAX];
   const sheaf_price *price;
+  uint64_t named; /* hash of the model that a reply named last, and its price */
+  const sheaf_price *named_price;
   sheaf__queue queue;
   uint32_t gathering;        /* rows in companies, in the queue or not */
   bool rests;                /* it can start nothing more in this launch */

@@ -159,8 +159,7 @@ static sheaf_usage usage_share(const sheaf__group *g, uint32_t i) {
 }
 
 /* Of the call's cost, by what the members' shares of input and output would cost without a cache. */
-static int64_t cost_upto(const sheaf_engine *engine, const sheaf__group *g, uint32_t n,
-                         uint32_t route) {
+static int64_t cost_upto(sheaf_engine *engine, const sheaf__group *g, uint32_t n, uint32_t route) {
   const sheaf_price *price = sheaf__price_of(engine, route, g->call->decoded.model);
   sheaf_usage whole = usage_upto(g, g->count), part = usage_upto(g, n);
   whole.cache_read = whole.cache_write = part.cache_read = part.cache_write = SHEAF_ABSENT;
@@ -174,7 +173,7 @@ static int64_t cost_upto(const sheaf_engine *engine, const sheaf__group *g, uint
   return cut(g->cost_usd_nano, (uint64_t)upto, (uint64_t)all);
 }
 
-int64_t sheaf__group_cost_share(const sheaf_engine *engine, const sheaf__group *g,
+int64_t sheaf__group_cost_share(sheaf_engine *engine, const sheaf__group *g,
                                 const sheaf__row *row) {
   uint32_t i = row->bond->group_place;
   if (g->cost_usd_nano == SHEAF_ABSENT || g->cost_usd_nano == 0) return g->cost_usd_nano;

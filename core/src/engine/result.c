@@ -53,7 +53,7 @@ static void fill_from_answer(const sheaf__answer *answer, sheaf_result *r, sheaf
   r->http_status = answer->http_status;
 }
 
-static int64_t whole_cost(const sheaf_engine *engine, const sheaf__row *row) {
+static int64_t whole_cost(sheaf_engine *engine, const sheaf__row *row) {
   int64_t spent = row->history ? row->history->spent_usd_nano : 0;
   const sheaf__call *call =
       row->flags & SHEAF__ROW_TWIN ? NULL : row->call; /* its leader pays for the call */

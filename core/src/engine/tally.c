@@ -49,17 +49,22 @@ static void add_known(uint64_t *sum, int64_t value) {
   if (value > 0) *sum = sheaf__add_sat(*sum, (uint64_t)value);
 }
 
-/* Of a route's model, or of the model that a reply names. NULL: not known. */
-const sheaf_price *sheaf__price_of(const sheaf_engine *engine, uint32_t route_at,
-                                   sheaf_slice model) {
-  const sheaf__route *route = &engine->routes[route_at];
+/* Of a route's model, or of the model that a reply names. NULL: not known. A table is walked from end
+ * to end for a model that is not in it, and replies of one route name one model: what was found last
+ * is kept. */
+const sheaf_price *sheaf__price_of(sheaf_engine *engine, uint32_t route_at, sheaf_slice model) {
+  sheaf__route *route = &engine->routes[route_at];
   if (route->price != NULL || model.bytes == 0) return route->price;
-  return sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
-                          sheaf_slice_of(route->provider->name), model);
+  uint64_t named = sheaf__hash(model.data, model.bytes, 0) | 1;
+  if (named == route->named) return route->named_price;
+  route->named = named;
+  route->named_price =
+      sheaf_price_find(engine->options.prices ? engine->options.prices : sheaf_prices_builtin(),
+                       sheaf_slice_of(route->provider->name), model);
+  return route->named_price;
 }
 
-static int64_t price_attempt(const sheaf_engine *engine, const sheaf__row *row,
-                             const sheaf_decoded *d) {
+static int64_t price_attempt(sheaf_engine *engine, const sheaf__row *row, const sheaf_decoded *d) {
   const sheaf_price *price = sheaf__price_of(engine, row->route, d->model);
   return price == NULL ? SHEAF_ABSENT : sheaf_price_cost(price, &d->usage);
 }

@@ -71,6 +71,8 @@ void sheaf__row_reclass(sheaf_engine *engine, sheaf__row *row, uint32_t klass) {
   if (klass >= row->item.klass) return;
   if (sheaf__company_belongs(row)) {
     sheaf__company_reclass(engine, row, klass);
+    engine->routes[row->route].blocked_until_ns = 0;
+    engine->launch_due = true;
     return;
   }
   if (row->state != SHEAF__AT_QUEUE || row->item.node.at == 0) {
