@@ -33,7 +33,8 @@ static const char question[] =
     "a prompt of ordinary length, say about eighty bytes, which is what chats often have";
 static const char answer[] = "a reply of forty bytes, or nearly so, ok";
 static const char answer_openai[] =
-    "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"m\","
+    "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1700000000,"
+    "\"model\":\"gpt-4o-mini\","
     "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"a reply of forty "
     "bytes, or nearly so, ok\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,"
     "\"completion_tokens\":20,\"total_tokens\":30}}";
@@ -164,7 +165,7 @@ static void open_client(const setup *s) {
   engine.queue_capacity = s->capacity;
   sheaf_endpoint endpoint = SHEAF_ENDPOINT_INIT;
   endpoint.provider = s->openai ? sheaf_provider_find(SHEAF_LITERAL("openai")) : &bare;
-  endpoint.model = SHEAF_LITERAL("m");
+  endpoint.model = SHEAF_LITERAL("gpt-4o-mini");
   echo_open(&transport, s->concurrency,
             s->openai ? sheaf_slice_of(answer_openai) : sheaf_slice_of(answer));
   const sheaf_client_transport door = {.struct_bytes = sizeof door,
