@@ -1,4 +1,6 @@
-/* stats_text.c: statistics as JSON, as OpenMetrics text, as one line, and the time that is left. */
+/* stats_text.c: statistics as JSON, as OpenMetrics text, as one line, and the time that is left.
+ *
+ * Both formats are a table each, a row a member: what is told, where it stands, how it is written. */
 #include "engine/engine_int.h"
 
 const char *sheaf_limited_by_name(uint32_t limited_by) {
@@ -50,6 +52,134 @@ static void decimal(sheaf_buf *out, uint64_t number, uint64_t scale) {
   sheaf_buf_append(out, digits, n);
 }
 
+/* The numbers, and what is made of several of them. */
+typedef struct told {
+  sheaf_stats s;
+  uint64_t wall_us;
+  uint64_t items_milli; /* ended a second over the whole run */
+  uint64_t speed_milli; /* what one at a time would have taken, by what it took */
+  uint64_t efficiency_milli;
+  uint64_t normal;  /* admitted that are neither urgent nor background */
+  uint64_t waiting; /* queued, or for a retry */
+} told;
+
+static void tell(told *t, const sheaf_stats *s) {
+  t->s = *s;
+  uint64_t us = (s->now_ns > s->started_ns ? s->now_ns - s->started_ns : 0) / 1000;
+  uint64_t classed = s->urgent + s->background;
+  t->wall_us = us;
+  t->items_milli = us ? sheaf__mul_sat(s->succeeded + s->failed, 1000000000) / us : 0;
+  t->speed_milli = us ? sheaf__mul_sat(s->latency_sum_ns / 1000, 1000) / (us + 1) : 0;
+  t->efficiency_milli = sheaf_stats_efficiency_milli(s);
+  t->normal = s->admitted > classed ? s->admitted - classed : 0;
+  t->waiting = s->queued + s->waiting_retry;
+}
+
+/* How a value stands, and is written. */
+enum { COUNT, MILLI, MICRO, MONEY, TRUTH, QUANTILES, CLASSES, SERIES, LIMITED_BY };
+
+static const void *value_at(const told *t, uint32_t offset) {
+  return (const char *)t + offset;
+}
+
+static uint64_t number_at(const told *t, uint32_t offset) {
+  uint64_t number;
+  memcpy(&number, value_at(t, offset), sizeof number);
+  return number;
+}
+
+static const uint32_t scales[] = {
+    [COUNT] = 1, [MILLI] = 1000, [MICRO] = 1000, [MONEY] = 1000000000};
+
+/* A number of the kinds that are one. Money that is not known is no number. */
+static bool write_number(sheaf_buf *out, const told *t, uint32_t offset, uint32_t kind) {
+  if (kind == TRUTH) {
+    sheaf_buf_append_u64(out, *(const bool *)value_at(t, offset));
+    return true;
+  }
+  uint64_t number = number_at(t, offset);
+  int64_t nano = (int64_t)number;
+  if (kind == MONEY && nano == SHEAF_ABSENT) return false;
+  decimal(out, kind == MONEY && nano < 0 ? 0 : number, scales[kind]);
+  return true;
+}
+
+/* ---- JSON ---- */
+
+typedef struct member {
+  const char *name;
+  uint16_t offset;
+  uint16_t kind;
+} member;
+
+#define OF(field, kind) \
+  { #field, offsetof(told, s.field), kind }
+#define AS(name, field, kind) \
+  { name, offsetof(told, field), kind }
+
+static const member members[] = {
+    OF(admitted, COUNT),
+    OF(skipped, COUNT),
+    OF(succeeded, COUNT),
+    OF(failed, COUNT),
+    OF(not_attempted, COUNT),
+    OF(failed_by_class, CLASSES),
+    OF(attempt_errors_by_class, CLASSES),
+    OF(queued, COUNT),
+    OF(in_flight, COUNT),
+    OF(waiting_retry, COUNT),
+    OF(attempts, COUNT),
+    OF(retries, COUNT),
+    OF(throttles, COUNT),
+    OF(unknown_outcomes, COUNT),
+    OF(unknown_resent, COUNT),
+    OF(recovered_unknown, COUNT),
+    OF(input_tokens, COUNT),
+    OF(output_tokens, COUNT),
+    OF(cached_tokens, COUNT),
+    OF(reasoning_tokens, COUNT),
+    OF(usage_missing, COUNT),
+    OF(wasted_tokens, COUNT),
+    AS("cost_usd", s.cost_usd_nano, MONEY),
+    AS("unknown_usd_max", s.unknown_usd_nano, MONEY),
+    OF(cost_missing, COUNT),
+    OF(bytes_sent, COUNT),
+    OF(bytes_received, COUNT),
+    AS("wall_ms", wall_us, MICRO),
+    AS("items_per_s", items_milli, MILLI),
+    AS("concurrency_limit", s.limit_milli, MILLI),
+    AS("concurrency_max", s.in_flight_max, COUNT),
+    AS("concurrency_mean", s.in_flight_mean_milli, MILLI),
+    AS("speed_up", speed_milli, MILLI),
+    AS("queue_ms", s.queue, QUANTILES),
+    AS("ttft_ms", s.ttft, QUANTILES),
+    AS("latency_ms", s.latency, QUANTILES),
+    OF(urgent, COUNT),
+    OF(background, COUNT),
+    OF(groups, COUNT),
+    OF(grouped, COUNT),
+    OF(group_max, COUNT),
+    OF(groups_failed, COUNT),
+    OF(groups_retried, COUNT),
+    OF(merge_fallbacks, COUNT),
+    AS("group_efficiency", efficiency_milli, MILLI),
+    OF(canaries, COUNT),
+    AS("canary_agreement", s.canary_agreement_milli, MILLI),
+    OF(merge_stopped, TRUTH),
+    OF(deduplicated, COUNT),
+    OF(cache_hits, COUNT),
+    OF(cache_entries, COUNT),
+    OF(cache_bytes, COUNT),
+    OF(answered_locally, COUNT),
+    OF(queue_capacity, COUNT),
+    OF(queue_bytes, COUNT),
+    OF(paused, TRUTH),
+    AS("group_wait_ms", s.group_wait, QUANTILES),
+    AS("response_ms", s.response, QUANTILES),
+    AS("concurrency_over_time", s.series_milli, SERIES),
+    OF(limited_by, LIMITED_BY),
+};
+
 static void key(sheaf_buf *out, const char *name) {
   if (out->bytes && out->data[out->bytes - 1] != '{') sheaf_buf_append_text(out, ",");
   sheaf_buf_append_text(out, "\"");
@@ -57,133 +187,37 @@ static void key(sheaf_buf *out, const char *name) {
   sheaf_buf_append_text(out, "\":");
 }
 
-static void count(sheaf_buf *out, const char *name, uint64_t number) {
-  key(out, name);
-  sheaf_buf_append_u64(out, number);
-}
-
-static void scaled(sheaf_buf *out, const char *name, uint64_t number, uint64_t scale) {
-  key(out, name);
-  decimal(out, number, scale);
-}
-
-static void money(sheaf_buf *out, const char *name, int64_t nano) {
-  key(out, name);
-  if (nano == SHEAF_ABSENT)
-    sheaf_buf_append_text(out, "null");
-  else
-    decimal(out, (uint64_t)(nano < 0 ? 0 : nano), 1000000000);
-}
-
-static void truth(sheaf_buf *out, const char *name, bool is) {
-  key(out, name);
-  sheaf_buf_append_text(out, is ? "true" : "false");
-}
-
-static void quantiles(sheaf_buf *out, const char *name, const sheaf_quantiles *q) {
-  key(out, name);
+static void quantiles(sheaf_buf *out, const sheaf_quantiles *q) {
+  static const char names[][5] = {"mean", "p50", "p90", "p95", "p99", "max"};
   if (q->count == 0) {
     sheaf_buf_append_text(out, "null");
     return;
   }
+  const uint64_t ns[] = {q->mean_ns, q->p50_ns, q->p90_ns, q->p95_ns, q->p99_ns, q->max_ns};
   sheaf_buf_append_text(out, "{");
-  count(out, "count", q->count);
-  scaled(out, "mean", q->mean_ns / 1000, 1000);
-  scaled(out, "p50", q->p50_ns / 1000, 1000);
-  scaled(out, "p90", q->p90_ns / 1000, 1000);
-  scaled(out, "p95", q->p95_ns / 1000, 1000);
-  scaled(out, "p99", q->p99_ns / 1000, 1000);
-  scaled(out, "max", q->max_ns / 1000, 1000);
+  key(out, "count");
+  sheaf_buf_append_u64(out, q->count);
+  for (uint32_t i = 0; i < sizeof ns / sizeof ns[0]; i++) {
+    key(out, names[i]);
+    decimal(out, ns[i] / 1000, 1000);
+  }
   sheaf_buf_append_text(out, "}");
 }
 
-static void classes(sheaf_buf *out, const char *name, const uint64_t *counts) {
-  key(out, name);
+static void classes(sheaf_buf *out, const uint64_t *counts) {
   sheaf_buf_append_text(out, "{");
-  for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++)
-    if (counts[i]) count(out, sheaf_class_name(i), counts[i]);
+  for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++) {
+    if (counts[i] == 0) continue;
+    key(out, sheaf_class_name(i));
+    sheaf_buf_append_u64(out, counts[i]);
+  }
   sheaf_buf_append_text(out, "}");
 }
 
-static uint64_t wall_ns(const sheaf_stats *s) {
-  return s->now_ns > s->started_ns ? s->now_ns - s->started_ns : 0;
-}
-
-/* Items a second over the whole run, in 1/1000. */
-static uint64_t mean_rate_milli(const sheaf_stats *s) {
-  uint64_t us = wall_ns(s) / 1000;
-  return us ? sheaf__mul_sat(s->succeeded + s->failed, 1000000000) / us : 0;
-}
-
-static void queue_json(const sheaf_stats *s, sheaf_buf *out) {
-  count(out, "urgent", s->urgent);
-  count(out, "background", s->background);
-  count(out, "groups", s->groups);
-  count(out, "grouped", s->grouped);
-  count(out, "group_max", s->group_max);
-  count(out, "groups_failed", s->groups_failed);
-  count(out, "groups_retried", s->groups_retried);
-  count(out, "merge_fallbacks", s->merge_fallbacks);
-  scaled(out, "group_efficiency", sheaf_stats_efficiency_milli(s), 1000);
-  count(out, "canaries", s->canaries);
-  scaled(out, "canary_agreement", s->canary_agreement_milli, 1000);
-  truth(out, "merge_stopped", s->merge_stopped);
-  count(out, "deduplicated", s->deduplicated);
-  count(out, "cache_hits", s->cache_hits);
-  count(out, "cache_entries", s->cache_entries);
-  count(out, "cache_bytes", s->cache_bytes);
-  count(out, "answered_locally", s->answered_locally);
-  count(out, "queue_capacity", s->queue_capacity);
-  count(out, "queue_bytes", s->queue_bytes);
-  truth(out, "paused", s->paused);
-  quantiles(out, "group_wait_ms", &s->group_wait);
-  quantiles(out, "response_ms", &s->response);
-}
-
-int32_t sheaf_stats_json(const sheaf_stats *s, sheaf_buf *out) {
-  uint64_t wall = wall_ns(s);
+static void series(sheaf_buf *out, const sheaf_stats *s) {
   sheaf_buf_append_text(out, "{");
-  count(out, "admitted", s->admitted);
-  count(out, "skipped", s->skipped);
-  count(out, "succeeded", s->succeeded);
-  count(out, "failed", s->failed);
-  count(out, "not_attempted", s->not_attempted);
-  classes(out, "failed_by_class", s->failed_by_class);
-  classes(out, "attempt_errors_by_class", s->attempt_errors_by_class);
-  count(out, "queued", s->queued);
-  count(out, "in_flight", s->in_flight);
-  count(out, "waiting_retry", s->waiting_retry);
-  count(out, "attempts", s->attempts);
-  count(out, "retries", s->retries);
-  count(out, "throttles", s->throttles);
-  count(out, "unknown_outcomes", s->unknown_outcomes);
-  count(out, "unknown_resent", s->unknown_resent);
-  count(out, "recovered_unknown", s->recovered_unknown);
-  count(out, "input_tokens", s->input_tokens);
-  count(out, "output_tokens", s->output_tokens);
-  count(out, "cached_tokens", s->cached_tokens);
-  count(out, "reasoning_tokens", s->reasoning_tokens);
-  count(out, "usage_missing", s->usage_missing);
-  count(out, "wasted_tokens", s->wasted_tokens);
-  money(out, "cost_usd", s->cost_usd_nano);
-  money(out, "unknown_usd_max", s->unknown_usd_nano);
-  count(out, "cost_missing", s->cost_missing);
-  count(out, "bytes_sent", s->bytes_sent);
-  count(out, "bytes_received", s->bytes_received);
-  scaled(out, "wall_ms", wall / 1000, 1000);
-  scaled(out, "items_per_s", mean_rate_milli(s), 1000);
-  scaled(out, "concurrency_limit", s->limit_milli, 1000);
-  count(out, "concurrency_max", s->in_flight_max);
-  scaled(out, "concurrency_mean", s->in_flight_mean_milli, 1000);
-  scaled(out, "speed_up",
-         wall ? sheaf__mul_sat(s->latency_sum_ns / 1000, 1000) / (wall / 1000 + 1) : 0, 1000);
-  quantiles(out, "queue_ms", &s->queue);
-  quantiles(out, "ttft_ms", &s->ttft);
-  quantiles(out, "latency_ms", &s->latency);
-  queue_json(s, out);
-  key(out, "concurrency_over_time");
-  sheaf_buf_append_text(out, "{");
-  scaled(out, "span_ms", s->series_span_ns / 1000, 1000);
+  key(out, "span_ms");
+  decimal(out, s->series_span_ns / 1000, 1000);
   key(out, "mean");
   sheaf_buf_append_text(out, "[");
   for (uint32_t i = 0; i < s->series_count; i++) {
@@ -191,136 +225,197 @@ int32_t sheaf_stats_json(const sheaf_stats *s, sheaf_buf *out) {
     decimal(out, s->series_milli[i], 1000);
   }
   sheaf_buf_append_text(out, "]}");
-  key(out, "limited_by");
-  sheaf_buf_append_string(out, sheaf_slice_of(sheaf_limited_by_name(s->limited_by)));
+}
+
+int32_t sheaf_stats_json(const sheaf_stats *stats, sheaf_buf *out) {
+  told t;
+  tell(&t, stats);
+  sheaf_buf_append_text(out, "{");
+  for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+    const member *m = &members[i];
+    key(out, m->name);
+    switch (m->kind) {
+      case TRUTH:
+        sheaf_buf_append_text(out, *(const bool *)value_at(&t, m->offset) ? "true" : "false");
+        break;
+      case QUANTILES: quantiles(out, value_at(&t, m->offset)); break;
+      case CLASSES: classes(out, value_at(&t, m->offset)); break;
+      case SERIES: series(out, &t.s); break;
+      case LIMITED_BY:
+        sheaf_buf_append_string(out, sheaf_slice_of(sheaf_limited_by_name(t.s.limited_by)));
+        break;
+      default:
+        if (!write_number(out, &t, m->offset, m->kind)) sheaf_buf_append_text(out, "null");
+    }
+  }
   sheaf_buf_append_text(out, "}");
   return out->status;
 }
 
 /* ---- OpenMetrics: https://github.com/OpenObservability/OpenMetrics, text format 1.0 ---- */
 
-static void family(sheaf_buf *out, const char *name, const char *type, const char *help) {
-  sheaf_buf_append_text(out, "# TYPE sheaf_");
+/* A module has no room for sentences; a family needs none. */
+#ifdef SHEAF_NO_HELP
+#define HELP(text) NULL
+#else
+#define HELP(text) text
+#endif
+
+/* A sample; the first of a family has its help. label: "name=\"value\"", or NULL. */
+typedef struct metric {
+  const char *name;
+  const char *help; /* NULL and no name: of the family above */
+  const char *label;
+  uint16_t offset;
+  uint8_t kind;
+  bool counts; /* a counter; else a gauge, or what its kind says */
+} metric;
+
+#define COUNTER(name, field, kind, text) \
+  { name, HELP(text), NULL, offsetof(told, field), kind, true }
+#define GAUGE(name, field, kind, text) \
+  { name, HELP(text), NULL, offsetof(told, field), kind, false }
+#define LABELLED(name, label, field, text) \
+  { name, HELP(text), label, offsetof(told, field), COUNT, true }
+#define ALSO(label, field) \
+  { NULL, NULL, label, offsetof(told, field), COUNT, true }
+
+static const metric metrics[] = {
+    LABELLED("requests", "outcome=\"succeeded\"", s.succeeded, "Requests that ended, by outcome."),
+    ALSO("outcome=\"failed\"", s.failed),
+    ALSO("outcome=\"not_attempted\"", s.not_attempted),
+    COUNTER("failures", s.failed_by_class, CLASSES, "Failed requests by error class."),
+    COUNTER("attempt_errors", s.attempt_errors_by_class, CLASSES,
+            "Attempts that failed, by error class."),
+    COUNTER("attempts", s.attempts, COUNT, "Exchanges started."),
+    COUNTER("retries", s.retries, COUNT, "Attempts after the first."),
+    COUNTER("unknown_outcomes", s.unknown_outcomes, COUNT,
+            "Attempts that may have been billed without a reply."),
+    COUNTER("unknown_resent", s.unknown_resent, COUNT, "Of those, sent again."),
+    LABELLED("tokens", "kind=\"input\"", s.input_tokens, "Tokens as the providers reported them."),
+    ALSO("kind=\"output\"", s.output_tokens),
+    ALSO("kind=\"cached\"", s.cached_tokens),
+    ALSO("kind=\"reasoning\"", s.reasoning_tokens),
+    COUNTER("cost_usd", s.cost_usd_nano, MONEY, "Known spend in US dollars."),
+    GAUGE("in_flight", s.in_flight, COUNT, "Exchanges under way."),
+    GAUGE("queued", waiting, COUNT, "Requests that wait."),
+    GAUGE("concurrency_limit", s.limit_milli, MILLI, "Concurrency allowed now."),
+    GAUGE("latency_seconds", s.latency, QUANTILES, "Latency of successful exchanges."),
+    GAUGE("queue_seconds", s.queue, QUANTILES, "Time from admission to the first start."),
+    GAUGE("ttft_seconds", s.ttft, QUANTILES, "Time to the first streamed token."),
+    LABELLED("admitted", "priority=\"urgent\"", s.urgent, "Requests taken, by priority."),
+    ALSO("priority=\"normal\"", normal),
+    ALSO("priority=\"background\"", s.background),
+    COUNTER("groups", s.groups, COUNT, "Calls of more than one request."),
+    COUNTER("grouped", s.grouped, COUNT, "Requests that travelled in them, each try counted."),
+    COUNTER("groups_failed", s.groups_failed, COUNT,
+            "Groups that were refused, discarded or without reply."),
+    COUNTER("groups_retried", s.groups_retried, COUNT, "Of those, sent again as a group."),
+    COUNTER("merge_fallbacks", s.merge_fallbacks, COUNT,
+            "Requests sent alone or in a smaller group because of it."),
+    GAUGE("group_members_max", s.group_max, COUNT,
+          "Members that a group may have, of the kind last sent."),
+    GAUGE("group_efficiency_ratio", efficiency_milli, MILLI,
+          "Mean group size by the largest, times the share of grouped requests."),
+    COUNTER("canaries", s.canaries, COUNT, "Members of merged prompts that were also asked alone."),
+    GAUGE("canary_agreement_ratio", s.canary_agreement_milli, MILLI,
+          "Mean agreement of those with their merged answers."),
+    GAUGE("merge_stopped", s.merge_stopped, TRUTH, "1 when prompts are not merged any more."),
+    COUNTER("deduplicated", s.deduplicated, COUNT,
+            "Requests answered by the call of an identical one."),
+    COUNTER("cache_hits", s.cache_hits, COUNT, "Requests answered from the cache."),
+    GAUGE("cache_entries", s.cache_entries, COUNT, "Answers kept."),
+    GAUGE("cache_bytes", s.cache_bytes, COUNT, "Memory of the answers kept."),
+    COUNTER("answered_locally", s.answered_locally, COUNT, "Requests answered by a hook."),
+    GAUGE("queue_capacity", s.queue_capacity, COUNT, "Requests that may wait."),
+    GAUGE("queue_bytes", s.queue_bytes, COUNT, "Text of the requests inside."),
+    GAUGE("paused", s.paused, TRUTH, "1 while nothing is started."),
+    GAUGE("group_wait_seconds", s.group_wait, QUANTILES,
+          "Time from a group's first member to the start of its call."),
+    GAUGE("response_seconds", s.response, QUANTILES,
+          "Time from admission to the end, of successes."),
+};
+
+static void family_line(sheaf_buf *out, const char *what, const char *name, const char *text) {
+  sheaf_buf_append_text(out, what);
   sheaf_buf_append_text(out, name);
   sheaf_buf_append_text(out, " ");
-  sheaf_buf_append_text(out, type);
-  sheaf_buf_append_text(out, "\n# HELP sheaf_");
-  sheaf_buf_append_text(out, name);
-  sheaf_buf_append_text(out, " ");
-  sheaf_buf_append_text(out, help);
+  sheaf_buf_append_text(out, text);
   sheaf_buf_append_text(out, "\n");
 }
 
-static void sample(sheaf_buf *out, const char *name, const char *suffix, const char *label,
-                   const char *value, uint64_t number, uint64_t scale) {
+static void family(sheaf_buf *out, const metric *m) {
+  const char *type = m->counts ? "counter" : m->kind == QUANTILES ? "summary" : "gauge";
+  family_line(out, "# TYPE sheaf_", m->name, type);
+  if (m->help != NULL) family_line(out, "# HELP sheaf_", m->name, m->help);
+}
+
+/* "sheaf_name_suffix{label} ": the number follows. */
+static void sample(sheaf_buf *out, const char *name, const char *suffix, const char *label) {
   sheaf_buf_append_text(out, "sheaf_");
   sheaf_buf_append_text(out, name);
   sheaf_buf_append_text(out, suffix);
   if (label != NULL) {
     sheaf_buf_append_text(out, "{");
     sheaf_buf_append_text(out, label);
-    sheaf_buf_append_text(out, "=\"");
-    sheaf_buf_append_text(out, value);
-    sheaf_buf_append_text(out, "\"}");
+    sheaf_buf_append_text(out, "}");
   }
   sheaf_buf_append_text(out, " ");
-  decimal(out, number, scale);
+}
+
+static void seconds(sheaf_buf *out, uint64_t ns) {
+  decimal(out, ns, 1000000000);
   sheaf_buf_append_text(out, "\n");
 }
 
-static void counter(sheaf_buf *out, const char *name, const char *help, uint64_t number,
-                    uint64_t scale) {
-  family(out, name, "counter", help);
-  sample(out, name, "_total", NULL, NULL, number, scale);
+static void summary(sheaf_buf *out, const char *name, const sheaf_quantiles *q) {
+  static const char *const labels[] = {"quantile=\"0.5\"", "quantile=\"0.9\"", "quantile=\"0.95\"",
+                                       "quantile=\"0.99\""};
+  const uint64_t ns[] = {q->p50_ns, q->p90_ns, q->p95_ns, q->p99_ns};
+  for (uint32_t i = 0; i < 4; i++) {
+    sample(out, name, "", labels[i]);
+    seconds(out, ns[i]);
+  }
+  sample(out, name, "_sum", NULL);
+  seconds(out, sheaf__mul_sat(q->mean_ns, q->count));
+  sample(out, name, "_count", NULL);
+  sheaf_buf_append_u64(out, q->count);
+  sheaf_buf_append_text(out, "\n");
 }
 
-static void gauge(sheaf_buf *out, const char *name, const char *help, uint64_t number,
-                  uint64_t scale) {
-  family(out, name, "gauge", help);
-  sample(out, name, "", NULL, NULL, number, scale);
+static void class_samples(sheaf_buf *out, const char *name, const uint64_t *counts) {
+  for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++) {
+    if (counts[i] == 0) continue;
+    char label[40] = "class=\"";
+    const char *class_name = sheaf_class_name(i); /* at most 16 letters */
+    size_t n = strlen(class_name);
+    memcpy(label + 7, class_name, n);
+    memcpy(label + 7 + n, "\"", 2);
+    sample(out, name, "_total", label);
+    sheaf_buf_append_u64(out, counts[i]);
+    sheaf_buf_append_text(out, "\n");
+  }
 }
 
-static void summary(sheaf_buf *out, const char *name, const char *help, const sheaf_quantiles *q) {
-  family(out, name, "summary", help);
-  sample(out, name, "", "quantile", "0.5", q->p50_ns, 1000000000);
-  sample(out, name, "", "quantile", "0.9", q->p90_ns, 1000000000);
-  sample(out, name, "", "quantile", "0.95", q->p95_ns, 1000000000);
-  sample(out, name, "", "quantile", "0.99", q->p99_ns, 1000000000);
-  sample(out, name, "_sum", NULL, NULL, sheaf__mul_sat(q->mean_ns, q->count), 1000000000);
-  sample(out, name, "_count", NULL, NULL, q->count, 1);
-}
-
-static void queue_metrics(const sheaf_stats *s, sheaf_buf *out) {
-  uint64_t classed = s->urgent + s->background;
-  family(out, "admitted", "counter", "Requests taken, by priority.");
-  sample(out, "admitted", "_total", "priority", "urgent", s->urgent, 1);
-  sample(out, "admitted", "_total", "priority", "normal",
-         s->admitted > classed ? s->admitted - classed : 0, 1);
-  sample(out, "admitted", "_total", "priority", "background", s->background, 1);
-  counter(out, "groups", "Calls of more than one request.", s->groups, 1);
-  counter(out, "grouped", "Requests that travelled in them, each try counted.", s->grouped, 1);
-  counter(out, "groups_failed", "Groups that were refused, discarded or without reply.",
-          s->groups_failed, 1);
-  counter(out, "groups_retried", "Of those, sent again as a group.", s->groups_retried, 1);
-  counter(out, "merge_fallbacks", "Requests sent alone or in a smaller group because of it.",
-          s->merge_fallbacks, 1);
-  gauge(out, "group_members_max", "Members that a group may have, of the kind last sent.",
-        s->group_max, 1);
-  gauge(out, "group_efficiency_ratio",
-        "Mean group size by the largest, times the share of grouped requests.",
-        sheaf_stats_efficiency_milli(s), 1000);
-  counter(out, "canaries", "Members of merged prompts that were also asked alone.", s->canaries, 1);
-  gauge(out, "canary_agreement_ratio", "Mean agreement of those with their merged answers.",
-        s->canary_agreement_milli, 1000);
-  gauge(out, "merge_stopped", "1 when prompts are not merged any more.", s->merge_stopped, 1);
-  counter(out, "deduplicated", "Requests answered by the call of an identical one.",
-          s->deduplicated, 1);
-  counter(out, "cache_hits", "Requests answered from the cache.", s->cache_hits, 1);
-  gauge(out, "cache_entries", "Answers kept.", s->cache_entries, 1);
-  gauge(out, "cache_bytes", "Memory of the answers kept.", s->cache_bytes, 1);
-  counter(out, "answered_locally", "Requests answered by a hook.", s->answered_locally, 1);
-  gauge(out, "queue_capacity", "Requests that may wait.", s->queue_capacity, 1);
-  gauge(out, "queue_bytes", "Text of the requests inside.", s->queue_bytes, 1);
-  gauge(out, "paused", "1 while nothing is started.", s->paused, 1);
-  summary(out, "group_wait_seconds", "Time from a group's first member to the start of its call.",
-          &s->group_wait);
-  summary(out, "response_seconds", "Time from admission to the end, of successes.", &s->response);
-}
-
-int32_t sheaf_stats_openmetrics(const sheaf_stats *s, sheaf_buf *out) {
-  family(out, "requests", "counter", "Requests that ended, by outcome.");
-  sample(out, "requests", "_total", "outcome", "succeeded", s->succeeded, 1);
-  sample(out, "requests", "_total", "outcome", "failed", s->failed, 1);
-  sample(out, "requests", "_total", "outcome", "not_attempted", s->not_attempted, 1);
-  family(out, "failures", "counter", "Failed requests by error class.");
-  for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++)
-    if (s->failed_by_class[i])
-      sample(out, "failures", "_total", "class", sheaf_class_name(i), s->failed_by_class[i], 1);
-  family(out, "attempt_errors", "counter", "Attempts that failed, by error class.");
-  for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++)
-    if (s->attempt_errors_by_class[i])
-      sample(out, "attempt_errors", "_total", "class", sheaf_class_name(i),
-             s->attempt_errors_by_class[i], 1);
-  counter(out, "attempts", "Exchanges started.", s->attempts, 1);
-  counter(out, "retries", "Attempts after the first.", s->retries, 1);
-  counter(out, "unknown_outcomes", "Attempts that may have been billed without a reply.",
-          s->unknown_outcomes, 1);
-  counter(out, "unknown_resent", "Of those, sent again.", s->unknown_resent, 1);
-  family(out, "tokens", "counter", "Tokens as the providers reported them.");
-  sample(out, "tokens", "_total", "kind", "input", s->input_tokens, 1);
-  sample(out, "tokens", "_total", "kind", "output", s->output_tokens, 1);
-  sample(out, "tokens", "_total", "kind", "cached", s->cached_tokens, 1);
-  sample(out, "tokens", "_total", "kind", "reasoning", s->reasoning_tokens, 1);
-  if (s->cost_usd_nano != SHEAF_ABSENT)
-    counter(out, "cost_usd", "Known spend in US dollars.",
-            (uint64_t)(s->cost_usd_nano < 0 ? 0 : s->cost_usd_nano), 1000000000);
-  gauge(out, "in_flight", "Exchanges under way.", s->in_flight, 1);
-  gauge(out, "queued", "Requests that wait.", s->queued + s->waiting_retry, 1);
-  gauge(out, "concurrency_limit", "Concurrency allowed now.", s->limit_milli, 1000);
-  summary(out, "latency_seconds", "Latency of successful exchanges.", &s->latency);
-  summary(out, "queue_seconds", "Time from admission to the first start.", &s->queue);
-  summary(out, "ttft_seconds", "Time to the first streamed token.", &s->ttft);
-  queue_metrics(s, out);
+int32_t sheaf_stats_openmetrics(const sheaf_stats *stats, sheaf_buf *out) {
+  told t;
+  tell(&t, stats);
+  const char *name = "";
+  for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+    const metric *m = &metrics[i];
+    if (m->kind == MONEY && (int64_t)number_at(&t, m->offset) == SHEAF_ABSENT) continue;
+    if (m->name != NULL) family(out, m);
+    if (m->name != NULL) name = m->name;
+    if (m->kind == QUANTILES) {
+      summary(out, name, value_at(&t, m->offset));
+    } else if (m->kind == CLASSES) {
+      class_samples(out, name, value_at(&t, m->offset));
+    } else {
+      sample(out, name, m->counts ? "_total" : "", m->label);
+      write_number(out, &t, m->offset, m->kind);
+      sheaf_buf_append_text(out, "\n");
+    }
+  }
   sheaf_buf_append_text(out, "# EOF\n");
   return out->status;
 }
