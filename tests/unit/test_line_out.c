@@ -202,6 +202,26 @@ TEST(retries_and_their_history) {
   done(&w);
 }
 
+TEST(an_answer_that_came_with_others_says_so) {
+  sheaf_result result = good_result();
+  result.group_members = 12;
+  result.deduplicated = result.cached = result.local = true;
+  written w = write_result(&result);
+  VALUE("sheaf.group_members", "12");
+  VALUE("sheaf.deduplicated", "true");
+  VALUE("sheaf.cached", "true");
+  VALUE("sheaf.local", "true");
+  done(&w);
+}
+
+TEST(an_answer_of_its_own_call_says_nothing_of_it) {
+  sheaf_result result = good_result();
+  result.group_members = 1;
+  written w = write_result(&result);
+  CHECK(cJSON_GetObjectItem(cJSON_GetObjectItem(w.tree, "sheaf"), "group_members") == NULL);
+  done(&w);
+}
+
 TEST(numbers_have_no_floating_point_noise) {
   static const struct {
     int64_t nano;
@@ -531,6 +551,8 @@ int main(void) {
   RUN(a_failure_without_a_reply);
   RUN(a_failure_with_a_reply_keeps_it);
   RUN(retries_and_their_history);
+  RUN(an_answer_that_came_with_others_says_so);
+  RUN(an_answer_of_its_own_call_says_nothing_of_it);
   RUN(numbers_have_no_floating_point_noise);
   RUN(metadata_comes_back_on_one_line);
   RUN(a_row_without_an_id_gets_the_default_one);

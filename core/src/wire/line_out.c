@@ -393,6 +393,10 @@ static void put_sheaf(sheaf_buf *out, const sheaf_result *result, bool body_is_j
   if (!result->ok)
     put_plain(out, result->retryable ? ",\"retryable\":true" : ",\"retryable\":false");
   if (result->resent_unknown) PUT(out, ",\"resent_unknown\":true");
+  if (result->group_members > 1) put_count(out, ",\"group_members\":", result->group_members);
+  if (result->deduplicated) PUT(out, ",\"deduplicated\":true");
+  if (result->cached) PUT(out, ",\"cached\":true");
+  if (result->local) PUT(out, ",\"local\":true");
   if (!body_is_json) PUT(out, ",\"body_not_json\":true");
   put_history(out, result);
   if (result->metadata.bytes) {
