@@ -308,6 +308,7 @@ static const char sim_head[] =
     "  sheaf sim --port 8080 --latency lognormal:300:0.8 --itl fixed:12 --fault 429:0.05,500:1%\n"
     "  sheaf sim --rpm 500 --tpm 200000 --capacity 16 --queue 64\n"
     "  sheaf sim --answer canned:answers.jsonl --faults storm.jsonl --time-scale 0.1\n"
+    "  sheaf sim --batch-time lognormal:5000:0.5 --batch-fail 0.01 --batch-quirk late\n"
     "\n";
 
 static const char sim_tail[] =
@@ -319,12 +320,12 @@ static const char sim_tail[] =
     "what was answered and what would have been billed; POST /_sim/reset forgets it.\n"
     "Behind --https and --http2 faults of the wire arrive as the proxy in front passes them on.\n";
 
-static void print_faults(FILE *to) {
 #ifdef SHEAF_SIM
+static void print_names(FILE *to, const char *title, const char *(*name_at)(uint32_t n)) {
   const char *name;
   size_t column = 0;
-  fputs("\nKinds of faults\n ", to);
-  for (uint32_t i = 0; (name = sheaf_sim_fault_name(i)) != NULL; i++) {
+  fprintf(to, "\n%s\n ", title);
+  for (uint32_t i = 0; (name = name_at(i)) != NULL; i++) {
     if (column + strlen(name) > 90) {
       fputs("\n ", to);
       column = 0;
@@ -332,10 +333,8 @@ static void print_faults(FILE *to) {
     column += (size_t)fprintf(to, " %s", name);
   }
   fputs("\n", to);
-#else
-  (void)to;
-#endif
 }
+#endif
 
 static void print_sim(FILE *to) {
   fputs(sim_head, to);
@@ -343,8 +342,10 @@ static void print_sim(FILE *to) {
   const char *name, *value, *about;
   for (uint32_t i = 0; sheaf_sim_option_at(i, &name, &value, &about); i++)
     print_row(to, name, value, about);
+  print_names(to, "Kinds of faults", sheaf_sim_fault_name);
+  print_names(to, "Oddities of batch jobs; azure stands for the five that Azure shows",
+              sheaf_sim_quirk_name);
 #endif
-  print_faults(to);
   fputs(sim_tail, to);
 }
 

@@ -37,6 +37,10 @@ _sheaf() {
     --answer) mapfile -t COMPREPLY < <(compgen -W "echo lorem canned: json tool" -- "$cur"); return ;;
     --strict | --https) mapfile -t COMPREPLY < <(compgen -W "on off" -- "$cur"); return ;;
     --order) mapfile -t COMPREPLY < <(compgen -W "input completion" -- "$cur"); return ;;
+    --batch-quirk)
+      mapfile -t COMPREPLY < <(compgen -W "late capital iso null-counts empty-error no-expiry in-order missing duplicate foreign stuck azure" -- "$cur")
+      return
+      ;;
     --concurrency) mapfile -t COMPREPLY < <(compgen -W "auto 8 16 64 256" -- "$cur"); return ;;
     -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --access-token-file | --input | --faults | \
       --vocab | --make)
@@ -47,7 +51,8 @@ _sheaf() {
       --attempt-timeout-ms | --deadline-ms | --budget-usd | --target | --port | --host | --seed | \
       --latency | --fault | --sim-latency | --sim-fault | --key | --itl | --time-scale | \
       --retry-after | --dimensions | --itpm | --otpm | --capacity | --queue | --models | --context | \
-      --giant-bytes | --drip | --refuse | --ledger | --threads | --latency-ms | --output-tokens | --drain-ms)
+      --giant-bytes | --drip | --refuse | --ledger | --batch-time | --batch-fail | --batch-partial | \
+      --batch-expire | --batch-keep | --batch-rows | --batch-tokens | --batch-queue | --threads | --latency-ms | --output-tokens | --drain-ms)
       return
       ;;
   esac

@@ -2,7 +2,7 @@
  *
  *   a tool call   where the request demands one, or the kind is "tool" and it allows one
  *   JSON          where the request demands it: drawn from its schema, or around the kind's text;
- *                 of an enum, one of its texts
+ *                 of an enum, one of its texts; of several prompts in one, each one's answer
  *   else          the kind: echo, lorem, canned, json
  *
  * The first choice is the one that a request for one choice gets; each further one has a key of its
@@ -81,37 +81,65 @@ static void write_text(maker *m) {
     write_echo(m);
 }
 
-/* JSON was demanded without a schema: the kind's text becomes a member. */
-static void write_demanded(maker *m) {
-  sheaf_buf *text = &m->call->text;
-  sheaf_slice answer;
+/* The kind's text as a JSON string; nothing cuts it, for what is cut is the JSON, not its text. */
+static void write_quoted(maker *m) {
+  sheaf_buf *text = &m->call->text, plain;
   size_t from = text->bytes;
-  if (m->kind == SHEAF_SIM_ANSWER_JSON) {
-    write_object(m);
-    return;
-  }
-  if (find_canned(m, &answer) && sheaf_json_check(answer, NULL) == SHEAF_OK) {
-    sheaf_buf_append_slice(text, answer);
-    return;
-  }
-  m->tokens_left = UINT64_MAX; /* what is cut is the JSON, not its text */
+  m->tokens_left = UINT64_MAX;
   if (m->kind == SHEAF_SIM_ANSWER_LOREM)
     write_lorem(m);
   else
     write_text(m);
-  sheaf_buf plain;
   sheaf_buf_init(&plain, &sheaf__sim_allocator, SIM_REPLY_MAX);
   if (text->status == SHEAF_OK) sheaf_buf_append(&plain, text->data + from, text->bytes - from);
   sheaf_slice inside = sheaf_buf_slice(&plain);
   if (text->status == SHEAF_OK) text->bytes = from;
-  sheaf__sim_write(text, "{\"answer\":%q}", &inside);
+  sheaf__sim_write(text, "%q", &inside);
   sheaf_buf_deinit(&plain);
+}
+
+/* JSON was demanded without a schema: the kind's text becomes a member. */
+static void write_demanded(maker *m) {
+  sheaf_buf *text = &m->call->text;
+  sheaf_slice answer;
+  if (m->kind == SHEAF_SIM_ANSWER_JSON) {
+    write_object(m);
+  } else if (find_canned(m, &answer) && sheaf_json_check(answer, NULL) == SHEAF_OK) {
+    sheaf_buf_append_slice(text, answer);
+  } else {
+    sheaf_buf_append_text(text, "{\"answer\":");
+    write_quoted(m);
+    sheaf_buf_append_text(text, "}");
+  }
+}
+
+/* Each of several prompts as if it were the only one. */
+static void write_merged(const maker *m, sim_merged *merged) {
+  sheaf_buf *text = &m->call->text, prompt;
+  sheaf_slice id;
+  const char *between = "{\"answers\":[";
+  sheaf_buf_init(&prompt, &sheaf__sim_allocator, SIM_BODY_MAX);
+  while (sheaf__sim_merged_next(merged, &id, &prompt)) {
+    maker one = *m;
+    one.prompt = sheaf_buf_slice(&prompt);
+    one.key = sheaf__sim_hash(one.prompt.data, one.prompt.bytes, m->key);
+    sheaf__sim_write(text, "%s{\"id\":\"%r\",\"answer\":", between, &id);
+    write_quoted(&one);
+    sheaf_buf_append_text(text, "}");
+    between = ",";
+    sheaf_buf_reset(&prompt);
+  }
+  sheaf_buf_append_text(text, "]}");
+  sheaf_buf_deinit(&prompt);
 }
 
 static void write_schema(maker *m) {
   sim_call *call = m->call;
   sheaf_slice answer;
-  if (find_canned(m, &answer) && sheaf_json_check(answer, NULL) == SHEAF_OK)
+  sim_merged merged;
+  if (sheaf__sim_merged_open(call, &merged))
+    write_merged(m, &merged);
+  else if (find_canned(m, &answer) && sheaf_json_check(answer, NULL) == SHEAF_OK)
     sheaf_buf_append_slice(&call->text, answer);
   else
     sheaf__sim_json_of(call->asked.schema, call->asked.schema, sheaf__sim_mix(m->key, DRAW_SCHEMA),

@@ -1,5 +1,5 @@
 /* sim_call.c: one request and its answer: storage, parts, headers, ids. */
-#include "sim_int.h"
+#include "sim_batch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,6 +36,8 @@ void sheaf__sim_call_reset(sim_call *call) {
     parts = NULL;
     part_room = 0;
   }
+  sheaf__sim_blob_drop(call->spool);
+  sheaf__sim_blob_drop(call->send);
   memset(call, 0, offsetof(sim_call, asked.tool));
   memset(&call->prompt, 0, offsetof(sim_call, headers) - offsetof(sim_call, prompt));
   call->world = world;
@@ -52,6 +54,9 @@ void sheaf__sim_call_reset(sim_call *call) {
 }
 
 void sheaf__sim_call_deinit(sim_call *call) {
+  sheaf__sim_blob_drop(call->spool);
+  sheaf__sim_blob_drop(call->send);
+  call->spool = call->send = NULL;
   sheaf_buf_deinit(&call->body);
   sheaf_buf_deinit(&call->prompt);
   sheaf_buf_deinit(&call->text);
@@ -59,6 +64,15 @@ void sheaf__sim_call_deinit(sim_call *call) {
   free(call->parts);
   call->parts = NULL;
   call->part_count = call->part_room = 0;
+}
+
+bool sheaf__sim_is_batch(const sim_route *route) {
+  return route && route->task >= SIM_FILE_CREATE;
+}
+
+bool sheaf__sim_is_spooled(const sim_route *route) {
+  return route && (route->task == SIM_FILE_CREATE || route->task == SIM_FILE_PIECE ||
+                   route->task == SIM_JOB_CREATE_ROWS);
 }
 
 /* ---- Parts ---- */

@@ -18,6 +18,11 @@
 typedef struct sim_provider sim_provider;
 typedef struct sim_world sim_world;
 typedef struct sim_field sim_field;
+typedef struct sim_blob sim_blob; /* these: see sim_batch.h */
+typedef struct sim_file sim_file;
+typedef struct sim_job sim_job;
+typedef struct sim_lane sim_lane;
+typedef struct sim_store sim_store;
 
 /* ---- What was asked for ---- */
 
@@ -31,7 +36,22 @@ enum {
   SIM_VERSION,
   SIM_STATS,
   SIM_LEDGER,
-  SIM_RESET /* empties the ledger, the sightings and the buckets */
+  SIM_RESET, /* empties the ledger, the sightings and the buckets */
+  /* Of batch jobs and their files; call->asked.model is the id. */
+  SIM_FILE_CREATE,
+  SIM_FILE_START, /* a resumable upload */
+  SIM_FILE_PIECE,
+  SIM_FILE_LIST,
+  SIM_FILE_GET,
+  SIM_FILE_CONTENT,
+  SIM_FILE_DELETE,
+  SIM_JOB_CREATE,
+  SIM_JOB_CREATE_ROWS, /* with all its rows in the body */
+  SIM_JOB_LIST,
+  SIM_JOB_GET,
+  SIM_JOB_RESULTS,
+  SIM_JOB_CANCEL,
+  SIM_JOB_DELETE
 };
 
 typedef struct sim_route {
@@ -119,12 +139,14 @@ enum {
   SIM_SERVER_ERROR, /* 500 */
   SIM_LOADING,      /* 503: the model is being loaded */
   SIM_OVERLOADED,
+  SIM_NO_THING, /* no such file or job */
+  SIM_CONFLICT, /* it is not in a state to do this */
   SIM_ERROR_COUNT
 };
 
 typedef struct sim_header {
   const char *name; /* static */
-  char value[72];
+  char value[160];
 } sim_header;
 
 typedef struct sim_budget { /* as the headers tell it */
@@ -134,6 +156,14 @@ typedef struct sim_budget { /* as the headers tell it */
 } sim_budget;
 
 enum { SIM_BUDGET_REQUESTS, SIM_BUDGET_TOKENS, SIM_BUDGET_INPUT, SIM_BUDGET_OUTPUT, SIM_BUDGETS };
+
+/* What paths of batch jobs and files read besides; as they were sent, or NULL. */
+typedef struct sim_query {
+  const char *content_type;
+  const char *after, *before, *limit, *order, *purpose, *page, *upload;
+  const char *upload_protocol, *upload_command, *upload_offset, *upload_bytes, *upload_type;
+  const char *host;
+} sim_query;
 
 typedef struct sim_call {
   const sim_world *world;
@@ -154,6 +184,10 @@ typedef struct sim_call {
   bool is_queue_full; /* set by the server: the service has no place, nor has its queue */
   bool is_sse;        /* ?alt=sse */
   bool is_too_large;
+  sim_query query;
+  sim_blob *spool; /* the body, where it goes to disk instead; NULL */
+  uint64_t now_ns;
+  const char *batch; /* the job that the call is a row of; NULL: none */
   sheaf_buf body;
   sim_asked asked;
   sheaf_buf prompt; /* plain text of the last user message */
@@ -188,7 +222,11 @@ typedef struct sim_call {
   sheaf_buf text; /* of all parts */
   sim_part *parts;
   uint32_t part_count, part_room;
-  sheaf_buf out; /* the body, or what of a stream waits to be sent */
+  sheaf_buf out;  /* the body, or what of a stream waits to be sent */
+  sim_file *file; /* what the path names; good until the loop goes on */
+  sim_job *job;
+  sim_blob *send; /* the body is a part of this instead; held */
+  uint64_t send_from, send_bytes;
 
   /* Where a stream stands (sim_stream.c). */
   bool is_stream; /* the answer is one, and still is after sim_spoil */
@@ -202,6 +240,10 @@ typedef struct sim_call {
   sim_header headers[SIM_HEADERS_MAX];
 } sim_call;
 
+/* A path of batch jobs or their files. */
+bool sheaf__sim_is_batch(const sim_route *route);
+/* One whose body goes to disk as it comes. */
+bool sheaf__sim_is_spooled(const sim_route *route);
 /* Empties for the next request; keeps the buffers' memory unless it is large. */
 void sheaf__sim_call_init(sim_call *call);
 void sheaf__sim_call_reset(sim_call *call);
@@ -251,6 +293,12 @@ extern const sim_provider sheaf__sim_openai_completions;
 extern const sim_provider sheaf__sim_anthropic;
 extern const sim_provider sheaf__sim_gemini;
 extern const sim_provider sheaf__sim_ollama;
+extern const sim_provider sheaf__sim_openai_files; /* files, batches; of Mistral, too */
+extern const sim_provider sheaf__sim_openai_batch;
+extern const sim_provider sheaf__sim_mistral_batch;
+extern const sim_provider sheaf__sim_anthropic_batch;
+extern const sim_provider sheaf__sim_gemini_files;
+extern const sim_provider sheaf__sim_gemini_batch;
 
 /* ---- Checking a body (sim_check.c) ---- */
 

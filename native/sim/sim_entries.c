@@ -23,6 +23,7 @@ typedef struct sim_entry {
   bool has_key, is_stream, is_billed, is_whole;
   char model[TEXT_MAX]; /* the inside of a JSON string */
   char client[TEXT_MAX];
+  char batch[40]; /* the job that it is a row of; empty: none */
 } sim_entry;
 
 struct sim_entries {
@@ -84,6 +85,10 @@ uint64_t sheaf__sim_entries_open(sim_entries *entries, const sim_call *call, uin
   entry->error = SIM_ERROR_COUNT;
   entry->model_bytes = entry->client_bytes = 0;
   entry->ended = UNDER_WAY;
+  size_t batch_bytes = call->batch ? strlen(call->batch) : 0;
+  if (batch_bytes >= sizeof entry->batch) batch_bytes = sizeof entry->batch - 1;
+  if (batch_bytes) memcpy(entry->batch, call->batch, batch_bytes);
+  entry->batch[batch_bytes] = 0;
   entry->is_stream = entry->is_billed = entry->is_whole = false;
   if (call->client_id) {
     size_t bytes = strlen(call->client_id);
@@ -170,6 +175,8 @@ static const char *error_name(uint32_t error) {
       [SIM_SERVER_ERROR] = "server_error",
       [SIM_LOADING] = "loading",
       [SIM_OVERLOADED] = "overloaded",
+      [SIM_NO_THING] = "not_found",
+      [SIM_CONFLICT] = "conflict",
   };
   return error < SIM_ERROR_COUNT ? names[error] : NULL;
 }
@@ -200,6 +207,7 @@ static void write_who(const sim_entry *entry, sheaf_buf *json) {
   else
     write_text(json, "client", NULL);
   write_text(json, "path", entry->route ? entry->route->path : "unknown");
+  write_text(json, "batch", entry->batch[0] ? entry->batch : NULL);
   if (model.bytes)
     sheaf__sim_write(json, ",\"model\":\"%r\"", &model);
   else

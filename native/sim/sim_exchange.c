@@ -8,6 +8,7 @@
  * its socket is watched here meanwhile: the client that leaves gives its place back at once. Only
  * between the tokens of a stream it is not; there the next token finds out. */
 #define _GNU_SOURCE
+#include "sim_batch.h"
 #include "sim_server.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SPARE_MAX 1024u                /* request objects kept for reuse */
 #define BLOCK_BYTES ((size_t)4096)     /* a stream is read in blocks of this size */
@@ -268,6 +270,18 @@ static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t room) {
   }
 }
 
+/* libmicrohttpd closes the descriptor that it is given. */
+static struct MHD_Response *send_blob(const sim_call *call) {
+  if (call->send_bytes == 0)
+    return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+  int fd = dup(call->send->fd);
+  if (fd < 0) return NULL;
+  struct MHD_Response *response =
+      MHD_create_response_from_fd_at_offset64(call->send_bytes, fd, call->send_from);
+  if (!response) close(fd);
+  return response;
+}
+
 /* The body stays in the request, which lives until on_completed. */
 static struct MHD_Response *make_response(sim_request *request) {
   sim_call *call = &request->call;
@@ -275,6 +289,7 @@ static struct MHD_Response *make_response(sim_request *request) {
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, request,
                                              NULL);
   if (call->out.status != SHEAF_OK) return NULL;
+  if (call->send) return send_blob(call);
   return MHD_create_response_from_buffer(call->out.bytes, call->out.data, MHD_RESPMEM_PERSISTENT);
 }
 
@@ -302,7 +317,7 @@ static enum MHD_Result answer_preflight(sim_request *request, const char *header
   struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
   if (!response) return MHD_NO;
   add_cors(response);
-  MHD_add_response_header(response, "access-control-allow-methods", "GET, POST, OPTIONS");
+  MHD_add_response_header(response, "access-control-allow-methods", "GET, POST, DELETE, OPTIONS");
   MHD_add_response_header(response, "access-control-allow-headers", headers ? headers : "*");
   MHD_add_response_header(response, "access-control-max-age", PREFLIGHT_SECONDS);
   MHD_add_response_header(response, "access-control-allow-private-network", "true");
@@ -318,6 +333,7 @@ typedef struct asking {
   const char *version, *fault, *answer, *client_id, *request_id;
   const char *origin, *preflight_method, *preflight_headers;
   const char *alt, *after, *limit;
+  sim_query query;
 } asking;
 
 typedef struct wanted {
@@ -338,6 +354,13 @@ static const wanted wanted_headers[] = {
     {"origin", offsetof(asking, origin)},
     {"access-control-request-method", offsetof(asking, preflight_method)},
     {"access-control-request-headers", offsetof(asking, preflight_headers)},
+    {"content-type", offsetof(asking, query.content_type)},
+    {"host", offsetof(asking, query.host)},
+    {"x-goog-upload-protocol", offsetof(asking, query.upload_protocol)},
+    {"x-goog-upload-command", offsetof(asking, query.upload_command)},
+    {"x-goog-upload-offset", offsetof(asking, query.upload_offset)},
+    {"x-goog-upload-header-content-length", offsetof(asking, query.upload_bytes)},
+    {"x-goog-upload-header-content-type", offsetof(asking, query.upload_type)},
     {NULL, 0},
 };
 
@@ -346,6 +369,15 @@ static const wanted wanted_arguments[] = {
     {"alt", offsetof(asking, alt)},
     {"after", offsetof(asking, after)},
     {"limit", offsetof(asking, limit)},
+    {"after_id", offsetof(asking, after)},
+    {"before_id", offsetof(asking, query.before)},
+    {"pageSize", offsetof(asking, limit)},
+    {"page_size", offsetof(asking, limit)},
+    {"pageToken", offsetof(asking, after)},
+    {"page", offsetof(asking, query.page)},
+    {"order", offsetof(asking, query.order)},
+    {"purpose", offsetof(asking, query.purpose)},
+    {"upload_id", offsetof(asking, query.upload)},
     {NULL, 0},
 };
 
@@ -403,6 +435,9 @@ static void read_asking(sim_request *request, asking *asked) {
   call->asked_fault = asked->fault;
   call->asked_answer = asked->answer;
   call->client_id = asked->client_id ? asked->client_id : asked->request_id;
+  call->query = asked->query;
+  call->query.after = asked->after;
+  call->query.limit = asked->limit;
   call->is_sse = asked->alt && strcmp(asked->alt, "sse") == 0;
 }
 
@@ -524,7 +559,33 @@ static enum MHD_Result start_answer(sim_request *request, const char *method, co
 
   uint64_t now = sheaf__sim_now();
   sheaf__sim_plan(call, now, (int64_t)time(NULL));
+  sheaf__sim_arm_jobs(sim);
   return serve(request, now);
+}
+
+/* Uploads go to disk as they come; without a file for them they are as good as too large. */
+static void spool_body(sim_request *request, const char *method, const char *path) {
+  sim_call *call = &request->call;
+  if (!sheaf__sim_is_spooled(sheaf__sim_route_find(method, path, &call->asked.model, &call->allow)))
+    return;
+  call->spool = sheaf__sim_blob_new();
+  if (!call->spool) call->is_too_large = true;
+}
+
+/* ---- Jobs that go on by themselves ---- */
+
+void sheaf__sim_arm_jobs(sheaf_sim *sim) {
+  uint64_t due_ns = sim->world.store->due_ns;
+  if (due_ns == UINT64_MAX)
+    sheaf__sim_timer_clear(&sim->loop, &sim->jobs_timer);
+  else if (!sim->jobs_timer.is_set || sim->jobs_timer.due_ns != due_ns)
+    sheaf__sim_timer_set(&sim->loop, &sim->jobs_timer, due_ns);
+}
+
+void sheaf__sim_on_jobs_due(void *ctx) {
+  sheaf_sim *sim = ctx;
+  sheaf__sim_store_step(sim->world.store, sheaf__sim_now());
+  sheaf__sim_arm_jobs(sim);
 }
 
 enum MHD_Result sheaf__sim_on_request(void *ctx, struct MHD_Connection *connection, const char *url,
@@ -538,10 +599,15 @@ enum MHD_Result sheaf__sim_on_request(void *ctx, struct MHD_Connection *connecti
     if (!request) return MHD_NO;
     request->connection = connection;
     *slot = request;
+    spool_body(request, method, url);
     return MHD_YES;
   }
   if (*bytes) {
-    if (sheaf_buf_append(&request->call.body, data, *bytes) != SHEAF_OK)
+    if (request->call.spool) {
+      sim_blob *spool = request->call.spool;
+      if (spool->bytes + *bytes > SIM_UPLOAD_MAX || !sheaf__sim_blob_append(spool, data, *bytes))
+        request->call.is_too_large = true;
+    } else if (sheaf_buf_append(&request->call.body, data, *bytes) != SHEAF_OK)
       request->call.is_too_large = true;
     *bytes = 0;
     return MHD_YES;

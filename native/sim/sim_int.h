@@ -42,6 +42,10 @@ enum {
   SIM_DRAW_WORDS = 4,   /* takes two numbers */
   SIM_DRAW_ID = 6,
   SIM_DRAW_CUT = 7,
+  SIM_DRAW_ROW = 8,    /* whether a job's row fails */
+  SIM_DRAW_JOB = 10,   /* how long a job takes: two numbers */
+  SIM_DRAW_PART = 12,  /* whether it ends with half of its rows */
+  SIM_DRAW_ORDER = 13, /* of its results: two numbers */
   SIM_DRAW_RULE = 100, /* and on, one a line of the schedule */
   SIM_DRAW_JSON = 900,
   SIM_DRAW_TEXT = 1000,  /* and on, one a word */
@@ -71,6 +75,8 @@ void sheaf__sim_samples_free(sim_samples *samples);
 /* Unscaled. The gap is before the n-th further token. */
 uint64_t sheaf__sim_ttft_ns(const sim_world *world, uint64_t key);
 uint64_t sheaf__sim_gap_ns(const sim_world *world, uint64_t key, uint64_t n);
+/* Of a batch job, unscaled. */
+uint64_t sheaf__sim_job_ns(const sim_world *world, uint64_t key);
 /* Of all gaps before tokens 1..count-1. */
 uint64_t sheaf__sim_gaps_ns(const sim_world *world, uint64_t key, uint64_t count);
 /* Times --time-scale; ends at a day, so that sums cannot wrap. */
@@ -171,6 +177,10 @@ uint32_t sheaf__sim_ledger_seen(sim_ledger *ledger, uint64_t body_hash);
 void sheaf__sim_ledger_admit(sim_ledger *ledger, uint64_t body_hash);
 /* Whether a fault asked for by header is still owed; counts it as given if so. */
 bool sheaf__sim_ledger_owes(sim_ledger *ledger, uint64_t body_hash, uint32_t fault, uint32_t times);
+/* How often this was asked before, and one more: for what generates nothing. */
+uint32_t sheaf__sim_ledger_again(sim_ledger *ledger, uint64_t hash);
+/* A row of a batch job: its entry from beginning to end. */
+void sheaf__sim_ledger_row(sim_ledger *ledger, sim_call *call, bool is_billed, uint64_t now_ns);
 void sheaf__sim_ledger_write_stats(sim_ledger *ledger, uint64_t seed, sheaf_buf *json);
 /* {"entries":[...],"next":S,"lost":N}: entries after sequence `after`, at most `limit`; lost: those
  * that the ring no longer had. */
@@ -187,6 +197,18 @@ int32_t sheaf__sim_canned_load(sim_canned **canned, const char *path, char *mess
 void sheaf__sim_canned_free(sim_canned *canned);
 /* The answer's plain text; false: the file has none for the prompt. */
 bool sheaf__sim_canned_find(const sim_canned *canned, sheaf_slice prompt, sheaf_slice *answer);
+
+/* ---- Several prompts in one call (sim_merged.c) ---- */
+
+typedef struct sim_merged {
+  sheaf_json_iter iter;
+} sim_merged;
+/* Whether the last user's text is {"requests":[{"id","prompt"}]} and the schema wants
+ * {"answers":[{"id","answer"}]} of just these ids, in their order. */
+bool sheaf__sim_merged_open(const sim_call *call, sim_merged *merged);
+/* The next one's id, the inside of a JSON string, and its plain text, appended to prompt; false past
+ * the last. */
+bool sheaf__sim_merged_next(sim_merged *merged, sheaf_slice *id, sheaf_buf *prompt);
 
 /* ---- Tokens (sim_tokens.c) ---- */
 
@@ -209,6 +231,7 @@ struct sim_world {
   sim_schedule *schedule;     /* NULL: none */
   sim_canned *canned;         /* NULL: none */
   sim_tokenizers *tokenizers; /* NULL: tokens are estimated */
+  sim_store *store;           /* of batch jobs and their files */
   sim_samples latency, itl;   /* count 0: none */
   uint64_t start_ns;
   char *models_text;
@@ -238,11 +261,15 @@ bool sheaf__sim_value_spread(const char *value, sheaf_sim_spread *spread);
 bool sheaf__sim_value_answer(const char *value, sheaf_sim_options *options);
 bool sheaf__sim_value_faults(const char *value, uint32_t fault_ppm[SHEAF_SIM_FAULT_ROOM]);
 bool sheaf__sim_value_switch(const char *value, bool *is_on);
+bool sheaf__sim_value_quirks(const char *value, uint32_t *quirks);
 
 /* ---- The plan (sim_plan.c) ---- */
 
 /* Decides everything about a fully received request: status, fault, delay, headers, body (of a
  * stream: its parts). */
 void sheaf__sim_plan(sim_call *call, uint64_t now_ns, int64_t unix_s);
+/* The same answer, or the same error, for a row of a batch job: the call has route, provider, path and
+ * body. No limits, no delay, no fault but a failure drawn by --batch-fail. */
+void sheaf__sim_plan_row(sim_call *call, uint32_t (*check)(sim_call *call), uint64_t now_ns);
 
 #endif

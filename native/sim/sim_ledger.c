@@ -13,7 +13,7 @@
 #define BODIES_MAX (1u << 22) /* 64 MiB of table */
 #define PLACES_MIN 1024u
 #define STATUS_MAX 600u
-#define ROUTES_MAX 128u
+#define ROUTES_MAX 192u
 
 typedef struct sim_body {
   uint64_t hash; /* 0: empty place */
@@ -31,6 +31,7 @@ typedef struct sim_counts {
   uint64_t over_requests, over_tokens, over_input, over_output, over_concurrency, over_queue;
   uint64_t clients_left;
   uint64_t billed_requests, billed_input_tokens, billed_output_tokens;
+  uint64_t batch_requests, batch_input_tokens, batch_output_tokens; /* of those */
   uint64_t admitted_again, answered_again, billed_again;
   uint32_t in_flight_max, waiting_max;
 } sim_counts;
@@ -139,6 +140,14 @@ bool sheaf__sim_ledger_owes(sim_ledger *ledger, uint64_t body_hash, uint32_t fau
   return is_owed;
 }
 
+uint32_t sheaf__sim_ledger_again(sim_ledger *ledger, uint64_t hash) {
+  pthread_mutex_lock(&ledger->lock);
+  sim_body *entry = note(ledger, sheaf__sim_mix(hash, 0xa6a17u));
+  uint32_t before = entry ? entry->admitted++ : 0;
+  pthread_mutex_unlock(&ledger->lock);
+  return before;
+}
+
 /* ---- The way of an exchange ---- */
 
 uint32_t sheaf__sim_ledger_begin(sim_ledger *ledger) {
@@ -198,6 +207,11 @@ static void bill(sim_ledger *ledger, const sim_call *call, bool is_whole) {
   counts->billed_requests++;
   counts->billed_input_tokens += call->input_tokens;
   counts->billed_output_tokens += call->output_tokens;
+  if (call->batch) {
+    counts->batch_requests++;
+    counts->batch_input_tokens += call->input_tokens;
+    counts->batch_output_tokens += call->output_tokens;
+  }
   sim_body *entry = note(ledger, call->body_hash);
   if (!entry) return;
   if (entry->billed) counts->billed_again++;
@@ -224,6 +238,15 @@ void sheaf__sim_ledger_decided(sim_ledger *ledger, const sim_call *call, bool is
   pthread_mutex_unlock(&ledger->lock);
 }
 
+void sheaf__sim_ledger_row(sim_ledger *ledger, sim_call *call, bool is_billed, uint64_t now_ns) {
+  pthread_mutex_lock(&ledger->lock);
+  call->sequence = sheaf__sim_entries_open(ledger->entries, call, now_ns);
+  if (is_billed) bill(ledger, call, true);
+  sheaf__sim_entries_decide(ledger->entries, call, call->status, is_billed, is_billed);
+  sheaf__sim_entries_end(ledger->entries, call, false, now_ns);
+  pthread_mutex_unlock(&ledger->lock);
+}
+
 void sheaf__sim_ledger_ended(sim_ledger *ledger, const sim_call *call, bool is_left,
                              uint64_t now_ns) {
   pthread_mutex_lock(&ledger->lock);
@@ -235,14 +258,26 @@ void sheaf__sim_ledger_ended(sim_ledger *ledger, const sim_call *call, bool is_l
 
 /* ---- The ledger as JSON ---- */
 
+/* Of all routes with the path of this one; 0 where one before it has the same. */
+static uint64_t received_at(const sim_counts *counts, uint32_t route) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < sheaf__sim_route_count; i++) {
+    if (strcmp(sheaf__sim_routes[i].path, sheaf__sim_routes[route].path) != 0) continue;
+    if (i < route) return 0;
+    sum += counts->received[i];
+  }
+  return sum;
+}
+
 static void write_counts(const sim_counts *counts, sheaf_buf *json) {
   uint64_t received = counts->received_unknown;
   for (uint32_t i = 0; i < sheaf__sim_route_count; i++) received += counts->received[i];
   sheaf__sim_write(json, "\"received\":%u,\"received_by_path\":{", received);
   const char *comma = "";
   for (uint32_t i = 0; i < sheaf__sim_route_count; i++) {
-    if (!counts->received[i]) continue;
-    sheaf__sim_write(json, "%s\"%s\":%u", comma, sheaf__sim_routes[i].path, counts->received[i]);
+    uint64_t here = received_at(counts, i);
+    if (!here) continue;
+    sheaf__sim_write(json, "%s\"%s\":%u", comma, sheaf__sim_routes[i].path, here);
     comma = ",";
   }
   if (counts->received_unknown)
@@ -270,9 +305,12 @@ void sheaf__sim_ledger_write_stats(sim_ledger *ledger, uint64_t seed, sheaf_buf 
   pthread_mutex_lock(&ledger->lock);
   sheaf__sim_write(json, "{\"seed\":%u,", seed);
   write_counts(counts, json);
-  sheaf__sim_write(json, ",\"billed\":{\"requests\":%u,\"input_tokens\":%u,\"output_tokens\":%u}",
+  sheaf__sim_write(json,
+                   ",\"billed\":{\"requests\":%u,\"input_tokens\":%u,\"output_tokens\":%u},"
+                   "\"billed_batch\":{\"requests\":%u,\"input_tokens\":%u,\"output_tokens\":%u}",
                    counts->billed_requests, counts->billed_input_tokens,
-                   counts->billed_output_tokens);
+                   counts->billed_output_tokens, counts->batch_requests, counts->batch_input_tokens,
+                   counts->batch_output_tokens);
   sheaf__sim_write(json, ",\"again\":{\"admitted\":%u,\"answered\":%u,\"billed\":%u}",
                    counts->admitted_again, counts->answered_again, counts->billed_again);
   sheaf__sim_write(json, ",\"clients_left\":%u,\"in_flight\":%u,\"in_flight_max\":%u",

@@ -15,9 +15,28 @@ const char *sheaf_sim_fault_name(uint32_t fault) {
   return fault < SHEAF_SIM_FAULT_COUNT ? names[fault] : NULL;
 }
 
+const char *sheaf_sim_quirk_name(uint32_t quirk) {
+  static const char *const names[] = {
+#define QUIRK_NAME(name, number, text) [number] = (text),
+      SHEAF_SIM_QUIRK_MAP(QUIRK_NAME)
+#undef QUIRK_NAME
+  };
+  return quirk < SHEAF_SIM_QUIRK_COUNT ? names[quirk] : NULL;
+}
+
 /* ---- The table ---- */
 
-enum { OF_U32, OF_U64, OF_TEXT, OF_SPREAD, OF_ANSWER, OF_FAULTS, OF_SWITCH, OF_SWITCH_NOT };
+enum {
+  OF_U32,
+  OF_U64,
+  OF_TEXT,
+  OF_SPREAD,
+  OF_ANSWER,
+  OF_FAULTS,
+  OF_QUIRKS,
+  OF_SWITCH,
+  OF_SWITCH_NOT
+};
 
 typedef struct option {
   const char *name;
@@ -25,15 +44,17 @@ typedef struct option {
   const char *about;
   size_t at; /* in the options */
   uint32_t kind;
-  uint32_t digits; /* of a decimal's fraction: 3 where the field counts thousandths */
+  uint32_t digits; /* of a decimal's fraction: 3 where the field counts thousandths, 6 millionths */
   uint64_t min, max;
 } option;
 
 #define AT(field) offsetof(sheaf_sim_options, field)
 #define A_SPREAD "fixed:MS | uniform:MS:MS | lognormal:MEDIAN_MS:SIGMA | file:PATH"
+#define A_TIME "fixed:MS | uniform:MS:MS | lognormal:MEDIAN_MS:SIGMA"
 #define MINUTE_MAX 1000000000000u /* of a minute's limits; far from where sums could wrap */
 #define DAY_MS 86400000u
 #define HOUR_MS 3600000u
+#define YEAR_MS (365ull * DAY_MS)
 #define GIANT_MAX 134217728u /* escaped and framed it stays below SIM_REPLY_MAX */
 
 static const option known[] = {
@@ -87,6 +108,23 @@ static const option known[] = {
      0, 0},
     {"ledger", "N", "exchanges that /_sim/ledger holds, the newest", AT(ledger_max), OF_U32, 0, 0,
      1000000},
+    {"batch-time", A_TIME, "time that a batch job takes", AT(batch_time), OF_SPREAD, 0, 0, 0},
+    {"batch-fail", "SHARE", "share of the rows of batch jobs that fail at the provider",
+     AT(batch_fail_ppm), OF_U32, 6, 0, 1000000},
+    {"batch-partial", "SHARE", "share of the batch jobs that expire with half of their rows",
+     AT(batch_partial_ppm), OF_U32, 6, 0, 1000000},
+    {"batch-expire", "MS", "window of a batch job; 0: the provider's", AT(batch_expire_ms), OF_U64,
+     0, 0, YEAR_MS},
+    {"batch-keep", "MS", "how long results are kept; 0: as the provider does", AT(batch_keep_ms),
+     OF_U64, 0, 0, YEAR_MS},
+    {"batch-rows", "N", "rows of one batch job; 0: as the provider has it", AT(batch_rows), OF_U32,
+     0, 0, 10000000},
+    {"batch-tokens", "N", "input tokens of a key and model in batch jobs; 0: no limit",
+     AT(batch_tokens), OF_U64, 0, 0, MINUTE_MAX},
+    {"batch-queue", "N", "rows of a key in batch jobs; 0: no limit", AT(batch_queue), OF_U64, 0, 0,
+     MINUTE_MAX},
+    {"batch-quirk", "NAME[,NAME...]", "what batch jobs show besides; see the oddities below",
+     AT(batch_quirks), OF_QUIRKS, 0, 0, 0},
 };
 #define KNOWN_COUNT (sizeof known / sizeof *known)
 
@@ -122,7 +160,7 @@ static void store(sheaf_sim_options *options, const option *row, uint64_t number
 }
 
 static int32_t out_of_range(const option *row, char *message, size_t bytes) {
-  uint64_t unit = row->digits ? 1000 : 1;
+  uint64_t unit = row->digits == 6 ? 1000000 : row->digits ? 1000 : 1;
   if (message && bytes)
     snprintf(message, bytes, "%s: give a number from %" PRIu64 " to %" PRIu64, row->name,
              row->min / unit, row->max / unit);
@@ -155,6 +193,10 @@ int32_t sheaf__sim_options_check(const sheaf_sim_options *options, char *message
     return say(message, bytes, SHEAF_E_RANGE, "latency", "give it as " A_SPREAD);
   if (!spread_is_sound(&options->itl))
     return say(message, bytes, SHEAF_E_RANGE, "itl", "give it as " A_SPREAD);
+  if (!spread_is_sound(&options->batch_time) || options->batch_time.kind == SHEAF_SIM_SPREAD_FILE)
+    return say(message, bytes, SHEAF_E_RANGE, "batch-time", "give it as " A_TIME);
+  if (options->batch_quirks >> SHEAF_SIM_QUIRK_COUNT)
+    return say(message, bytes, SHEAF_E_RANGE, "batch-quirk", "there is no such bit");
   if (options->answer_kind > SHEAF_SIM_ANSWER_TOOL || options->answer_sigma_milli > 5000 ||
       options->answer_words > SIM_WORDS_MAX)
     return say(message, bytes, SHEAF_E_RANGE, "answer",
@@ -196,6 +238,7 @@ static bool set_other(sheaf_sim_options *options, const option *row, const char 
       return true;
     case OF_ANSWER: return sheaf__sim_value_answer(value, options);
     case OF_FAULTS: return sheaf__sim_value_faults(value, options->fault_ppm);
+    case OF_QUIRKS: return sheaf__sim_value_quirks(value, &options->batch_quirks);
     default:
       if (!sheaf__sim_value_switch(value, &is_on)) return false;
       if (row->kind == OF_SWITCH_NOT) is_on = !is_on;

@@ -39,11 +39,13 @@ static uint32_t check_request(sim_call *call) {
   if (!call->route) return call->allow ? SIM_WRONG_METHOD : SIM_NO_PATH;
   if (options->key && !call->given_key) return SIM_NO_KEY;
   if (options->key && strcmp(options->key, call->given_key) != 0) return SIM_WRONG_KEY;
-  if (call->provider == &sheaf__sim_anthropic && !call->version) return SIM_NO_VERSION;
+  bool is_versioned =
+      call->provider == &sheaf__sim_anthropic || call->provider == &sheaf__sim_anthropic_batch;
+  if (is_versioned && !call->version) return SIM_NO_VERSION;
   if (call->is_too_large) return SIM_TOO_LARGE;
-  if (strcmp(call->route->method, "POST") == 0) {
+  if (strcmp(call->route->method, "POST") == 0 || sheaf__sim_is_batch(call->route)) {
     uint32_t error = call->provider->read(call);
-    if (error != SIM_ERROR_COUNT) return error;
+    if (error != SIM_ERROR_COUNT || sheaf__sim_is_batch(call->route)) return error;
   }
   if (names_model(call) && !sheaf__sim_model_is_known(call->world, call->asked.model))
     return SIM_UNKNOWN_MODEL;
@@ -162,6 +164,17 @@ static uint32_t decide_generation(sim_call *call, uint64_t now_ns) {
   return sheaf__sim_fault_error(call);
 }
 
+/* Polls are many and alike: the n-th of a path has draws of its own. Limits are not for them. */
+static uint32_t decide_batch(sim_call *call, uint64_t path_hash, uint64_t now_ns) {
+  const sim_world *world = call->world;
+  uint64_t hash = sheaf__sim_hash(call->method, strlen(call->method), path_hash);
+  call->key = sheaf__sim_mix(call->key, sheaf__sim_ledger_again(world->ledger, hash));
+  uint32_t error = take_asked_fault(call, hash);
+  if (error != SIM_ERROR_COUNT) return error;
+  if (call->fault == SIM_NO_FAULT) draw_fault(call, now_ns);
+  return sheaf__sim_fault_error(call);
+}
+
 static uint32_t decide(sim_call *call, uint64_t now_ns) {
   uint64_t path_hash = sheaf__sim_hash(call->path, strlen(call->path), 0);
   call->key = sheaf__sim_mix(call->world->options->seed, path_hash);
@@ -169,6 +182,7 @@ static uint32_t decide(sim_call *call, uint64_t now_ns) {
   if (error != SIM_ERROR_COUNT) return error;
   call->is_stream = call->asked.is_stream;
   if (generates(call)) return decide_generation(call, now_ns);
+  if (sheaf__sim_is_batch(call->route)) return decide_batch(call, path_hash, now_ns);
   error = take_asked_fault(call, path_hash);
   return error != SIM_ERROR_COUNT ? error : sheaf__sim_fault_error(call);
 }
@@ -219,11 +233,18 @@ static const char *type_of(const sim_call *call) {
   return call->provider->stream_type;
 }
 
+/* A proxy's page, a redirect and a failure in place of the answer say that nothing was done. */
+static bool is_done(const sim_call *call) {
+  return !sheaf__sim_is_batch(call->route) ||
+         (call->fault != SHEAF_SIM_FAULT_BAD_GATEWAY && call->fault != SHEAF_SIM_FAULT_REDIRECT &&
+          call->fault != SHEAF_SIM_FAULT_LATE_ERROR);
+}
+
 static void write_answer(sim_call *call) {
   call->status = 200;
   call->content_type = type_of(call);
   set_delay(call);
-  if (!call->is_stream) call->provider->answer(call);
+  if (!call->is_stream && is_done(call)) call->provider->answer(call);
   sheaf__sim_spoil(call);
   set_delay(call); /* what was a stream may be one no more */
 }
@@ -250,8 +271,9 @@ static void write_reply(sim_call *call, int64_t unix_s) {
   call->provider->headers(call, unix_s);
 }
 
-void sheaf__sim_plan(sim_call *call, uint64_t now_ns, int64_t unix_s) {
+static void set_defaults(sim_call *call, uint64_t now_ns) {
   const sim_world *world = call->world;
+  call->now_ns = now_ns;
   call->fault = SIM_NO_FAULT;
   call->error = SIM_ERROR_COUNT;
   call->context = world->options->context;
@@ -259,6 +281,11 @@ void sheaf__sim_plan(sim_call *call, uint64_t now_ns, int64_t unix_s) {
   call->asked.dimensions = world->options->dimensions;
   call->asked.choices = 1;
   call->asked.is_stream = call->route && call->route->streams;
+}
+
+void sheaf__sim_plan(sim_call *call, uint64_t now_ns, int64_t unix_s) {
+  const sim_world *world = call->world;
+  set_defaults(call, now_ns);
   sheaf__sim_ledger_received(world->ledger, call, now_ns);
   call->error = decide(call, now_ns);
   if (is_without_answer(call->fault))
@@ -266,4 +293,37 @@ void sheaf__sim_plan(sim_call *call, uint64_t now_ns, int64_t unix_s) {
   else
     write_reply(call, unix_s);
   sheaf__sim_ledger_decided(world->ledger, call, is_billed(call), is_whole(call));
+}
+
+/* ---- Rows of batch jobs ---- */
+
+/* Everything that the answer follows from is as it would be live. */
+static uint32_t decide_row(sim_call *call, uint32_t (*check)(sim_call *call)) {
+  const sim_world *world = call->world;
+  uint64_t path_hash = sheaf__sim_hash(call->path, strlen(call->path), 0);
+  call->key = sheaf__sim_mix(world->options->seed, path_hash);
+  uint32_t error = check_request(call);
+  if (error == SIM_ERROR_COUNT && check) error = check(call);
+  if (error != SIM_ERROR_COUNT) return error;
+  call->body_hash = sheaf__sim_hash(call->body.data, call->body.bytes, path_hash);
+  if (call->body_hash == 0) call->body_hash = 1;
+  call->sighting = sheaf__sim_ledger_seen(world->ledger, call->body_hash);
+  call->key = sheaf__sim_mix(sheaf__sim_mix(world->options->seed, call->body_hash), call->sighting);
+  sheaf__sim_answer(call);
+  sheaf__sim_ledger_admit(world->ledger, call->body_hash);
+  bool fails = sheaf__sim_draw(call->key, SIM_DRAW_ROW, 1000000) < world->options->batch_fail_ppm;
+  return fails ? SIM_SERVER_ERROR : SIM_ERROR_COUNT;
+}
+
+void sheaf__sim_plan_row(sim_call *call, uint32_t (*check)(sim_call *call), uint64_t now_ns) {
+  set_defaults(call, now_ns);
+  call->error = decide_row(call, check);
+  call->is_stream = false;
+  if (call->error == SIM_ERROR_COUNT) {
+    call->status = 200;
+    call->provider->answer(call);
+  } else {
+    call->status = call->provider->error(call);
+  }
+  sheaf__sim_ledger_row(call->world->ledger, call, is_billed(call), now_ns);
 }

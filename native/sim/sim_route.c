@@ -14,6 +14,19 @@
     "GET", prefix "/models/*", &sheaf__sim_openai, SIM_MODEL, false                               \
   }
 
+/* Files and batch jobs in OpenAI's shape. A path with more behind the id stands first. */
+#define FILE_ROUTES(prefix)                                                                    \
+  {"POST", prefix "/files", &sheaf__sim_openai_files, SIM_FILE_CREATE, false},                 \
+      {"GET", prefix "/files", &sheaf__sim_openai_files, SIM_FILE_LIST, false},                \
+      {"GET", prefix "/files/*/content", &sheaf__sim_openai_files, SIM_FILE_CONTENT, false},   \
+      {"GET", prefix "/files/*", &sheaf__sim_openai_files, SIM_FILE_GET, false},               \
+      {"DELETE", prefix "/files/*", &sheaf__sim_openai_files, SIM_FILE_DELETE, false},         \
+      {"POST", prefix "/batches", &sheaf__sim_openai_batch, SIM_JOB_CREATE, false},            \
+      {"GET", prefix "/batches", &sheaf__sim_openai_batch, SIM_JOB_LIST, false},               \
+      {"POST", prefix "/batches/*/cancel", &sheaf__sim_openai_batch, SIM_JOB_CANCEL, false}, { \
+    "GET", prefix "/batches/*", &sheaf__sim_openai_batch, SIM_JOB_GET, false                   \
+  }
+
 #define GEMINI_ROUTES(prefix)                                                                  \
   {"POST", prefix "/models/*:generateContent", &sheaf__sim_gemini, SIM_CHAT, false},           \
       {"POST", prefix "/models/*:streamGenerateContent", &sheaf__sim_gemini, SIM_CHAT, true},  \
@@ -28,7 +41,28 @@ const sim_route sheaf__sim_routes[] = {
     OPENAI_ROUTES("/v1"),
     {"POST", "/v1/messages", &sheaf__sim_anthropic, SIM_CHAT, false},
     {"POST", "/v1/messages/count_tokens", &sheaf__sim_anthropic, SIM_COUNT, false},
+    {"POST", "/v1/messages/batches", &sheaf__sim_anthropic_batch, SIM_JOB_CREATE_ROWS, false},
+    {"GET", "/v1/messages/batches", &sheaf__sim_anthropic_batch, SIM_JOB_LIST, false},
+    {"GET", "/v1/messages/batches/*/results", &sheaf__sim_anthropic_batch, SIM_JOB_RESULTS, false},
+    {"POST", "/v1/messages/batches/*/cancel", &sheaf__sim_anthropic_batch, SIM_JOB_CANCEL, false},
+    {"GET", "/v1/messages/batches/*", &sheaf__sim_anthropic_batch, SIM_JOB_GET, false},
+    {"DELETE", "/v1/messages/batches/*", &sheaf__sim_anthropic_batch, SIM_JOB_DELETE, false},
     GEMINI_ROUTES("/v1beta"),
+    {"POST", "/v1beta/models/*:batchGenerateContent", &sheaf__sim_gemini_batch, SIM_JOB_CREATE,
+     false},
+    {"POST", "/v1beta/models/*:asyncBatchEmbedContent", &sheaf__sim_gemini_batch, SIM_JOB_CREATE,
+     false},
+    {"GET", "/v1beta/batches", &sheaf__sim_gemini_batch, SIM_JOB_LIST, false},
+    {"POST", "/v1beta/batches/*:cancel", &sheaf__sim_gemini_batch, SIM_JOB_CANCEL, false},
+    {"GET", "/v1beta/batches/*", &sheaf__sim_gemini_batch, SIM_JOB_GET, false},
+    {"DELETE", "/v1beta/batches/*", &sheaf__sim_gemini_batch, SIM_JOB_DELETE, false},
+    {"POST", "/upload/v1beta/files", &sheaf__sim_gemini_files, SIM_FILE_START, false},
+    {"POST", "/upload/v1beta/files/*", &sheaf__sim_gemini_files, SIM_FILE_PIECE, false},
+    {"GET", "/v1beta/files", &sheaf__sim_gemini_files, SIM_FILE_LIST, false},
+    {"GET", "/v1beta/files/*:download", &sheaf__sim_gemini_files, SIM_FILE_CONTENT, false},
+    {"GET", "/download/v1beta/files/*:download", &sheaf__sim_gemini_files, SIM_FILE_CONTENT, false},
+    {"GET", "/v1beta/files/*", &sheaf__sim_gemini_files, SIM_FILE_GET, false},
+    {"DELETE", "/v1beta/files/*", &sheaf__sim_gemini_files, SIM_FILE_DELETE, false},
     {"GET", "/v1beta/models", &sheaf__sim_gemini, SIM_MODELS, false},
     {"GET", "/v1beta/models/*", &sheaf__sim_gemini, SIM_MODEL, false},
     GEMINI_ROUTES("/v1"),
@@ -47,6 +81,15 @@ const sim_route sheaf__sim_routes[] = {
     {"POST", "/openai/deployments/*/completions", &sheaf__sim_openai_completions, SIM_COMPLETE,
      false},
     {"POST", "/openai/deployments/*/embeddings", &sheaf__sim_openai, SIM_EMBED, false},
+    FILE_ROUTES("/v1"),
+    {"POST", "/v1/batch/jobs", &sheaf__sim_mistral_batch, SIM_JOB_CREATE, false},
+    {"GET", "/v1/batch/jobs", &sheaf__sim_mistral_batch, SIM_JOB_LIST, false},
+    {"POST", "/v1/batch/jobs/*/cancel", &sheaf__sim_mistral_batch, SIM_JOB_CANCEL, false},
+    {"GET", "/v1/batch/jobs/*", &sheaf__sim_mistral_batch, SIM_JOB_GET, false},
+    {"DELETE", "/v1/batch/jobs/*", &sheaf__sim_mistral_batch, SIM_JOB_DELETE, false},
+    FILE_ROUTES("/openai/v1"), /* Azure, Groq */
+    FILE_ROUTES("/openai"),    /* Azure's older paths, with api-version */
+    FILE_ROUTES(""),
     {"GET", "/_sim/stats", &sheaf__sim_openai, SIM_STATS, false},
     {"GET", "/_sim/ledger", &sheaf__sim_openai, SIM_LEDGER, false},
     {"POST", "/_sim/reset", &sheaf__sim_openai, SIM_RESET, false},
@@ -98,7 +141,9 @@ static bool begins_with(const char *text, const char *prefix) {
 const sim_provider *sheaf__sim_provider_guess(const char *path) {
   if (begins_with(path, "/v1/messages")) return &sheaf__sim_anthropic;
   if (begins_with(path, "/v1beta/openai")) return &sheaf__sim_openai;
-  if (begins_with(path, "/v1beta")) return &sheaf__sim_gemini;
+  if (begins_with(path, "/v1beta") || begins_with(path, "/upload/v1beta") ||
+      begins_with(path, "/download/v1beta"))
+    return &sheaf__sim_gemini;
   if (begins_with(path, "/api/")) return &sheaf__sim_ollama;
   return &sheaf__sim_openai;
 }

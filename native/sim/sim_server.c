@@ -138,6 +138,8 @@ static int32_t open_all(sheaf_sim *sim, char *message, size_t bytes) {
   int32_t status = sheaf__sim_world_open(&sim->world, &sim->options, message, bytes);
   if (status != SHEAF_OK) return status;
   sim->world.start_ns = sheaf__sim_now();
+  sim->jobs_timer.fire = sheaf__sim_on_jobs_due;
+  sim->jobs_timer.ctx = sim;
   sim->service.capacity = sim->options.capacity;
   sim->service.queue_max = sim->options.queue_max;
   if (!sheaf__sim_loop_open(&sim->loop))

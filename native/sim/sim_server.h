@@ -131,6 +131,9 @@ enum MHD_Result sheaf__sim_on_request(void *ctx, struct MHD_Connection *connecti
                                       size_t *bytes, void **slot);
 void sheaf__sim_on_completed(void *ctx, struct MHD_Connection *connection, void **slot,
                              enum MHD_RequestTerminationCode why);
+/* Sets the timer for the next thing that a batch job does. */
+void sheaf__sim_arm_jobs(sheaf_sim *sim);
+void sheaf__sim_on_jobs_due(void *ctx);
 int sheaf__sim_socket(const sim_request *request);
 /* Suspended -> libmicrohttpd is told to end the connection. */
 void sheaf__sim_abort(sim_request *request);
@@ -173,6 +176,7 @@ struct sheaf_sim {
   char url[96];
   uint16_t port; /* the one that clients use */
   sim_loop loop;
+  sim_timer jobs_timer;
   sim_listener listener;
   sim_service service;
   sim_front front;

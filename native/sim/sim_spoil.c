@@ -122,9 +122,11 @@ static void pad_text(sim_call *call, uint64_t bytes) {
 static void giant(sim_call *call) {
   uint64_t wanted = call->world->options->giant_bytes;
   if (wanted <= call->out.bytes) return;
-  pad_text(call, wanted - call->out.bytes);
-  sheaf_buf_reset(&call->out);
-  call->provider->answer(call);
+  if (!sheaf__sim_is_batch(call->route)) { /* those may not be done twice */
+    pad_text(call, wanted - call->out.bytes);
+    sheaf_buf_reset(&call->out);
+    call->provider->answer(call);
+  }
   if (wanted > SIM_REPLY_MAX / 2) wanted = SIM_REPLY_MAX / 2;
   if (call->out.bytes >= wanted || sheaf_buf_reserve(&call->out, wanted - call->out.bytes)) return;
   memset(call->out.data + call->out.bytes, ' ', wanted - call->out.bytes);

@@ -98,6 +98,10 @@ static uint64_t to_ns(uint64_t us) {
   return us < DAY_NS / SIM_US ? us * SIM_US : DAY_NS;
 }
 
+uint64_t sheaf__sim_job_ns(const sim_world *world, uint64_t key) {
+  return to_ns(draw_us(&world->options->batch_time, key, SIM_DRAW_JOB));
+}
+
 /* The line of the recorded file that an answer follows: its two numbers belong together. */
 static size_t line_of(const sim_samples *samples, uint64_t key) {
   return (size_t)sheaf__sim_draw(key, SIM_DRAW_LATENCY, samples->count);

@@ -139,3 +139,25 @@ bool sheaf__sim_value_faults(const char *value, uint32_t fault_ppm[SHEAF_SIM_FAU
   memcpy(fault_ppm, read, sizeof read);
   return true;
 }
+
+/* "late,missing"; "azure" stands for all that Azure has been seen with. */
+bool sheaf__sim_value_quirks(const char *value, uint32_t *quirks) {
+  const uint32_t azure = 1u << SHEAF_SIM_QUIRK_CAPITAL | 1u << SHEAF_SIM_QUIRK_ISO |
+                         1u << SHEAF_SIM_QUIRK_NULL_COUNTS | 1u << SHEAF_SIM_QUIRK_EMPTY_ERROR |
+                         1u << SHEAF_SIM_QUIRK_NO_EXPIRY;
+  uint32_t read = 0;
+  do {
+    size_t bytes = strcspn(value, ",");
+    uint32_t found = bytes == 5 && strncmp(value, "azure", 5) == 0 ? azure : 0;
+    for (uint32_t i = 0; i < SHEAF_SIM_QUIRK_COUNT; i++) {
+      const char *name = sheaf_sim_quirk_name(i);
+      if (strlen(name) == bytes && strncmp(value, name, bytes) == 0) found = 1u << i;
+    }
+    if (!found) return false;
+    read |= found;
+    value += bytes;
+    if (*value && !*++value) return false;
+  } while (*value);
+  *quirks |= read;
+  return true;
+}

@@ -1,6 +1,6 @@
 /* sim_world.c: what lives as long as the simulator: ledger, limiter, the models' names, and the files
  * that the options name. */
-#include "sim_int.h"
+#include "sim_batch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,7 +85,8 @@ int32_t sheaf__sim_world_open(sim_world *world, const sheaf_sim_options *options
   if (status == SHEAF_OK) {
     world->ledger = sheaf__sim_ledger_new(options->ledger_max);
     world->limiter = sheaf__sim_limiter_new(&minute);
-    if (!world->ledger || !world->limiter) status = SHEAF_E_NOMEM;
+    world->store = sheaf__sim_store_new(world);
+    if (!world->ledger || !world->limiter || !world->store) status = SHEAF_E_NOMEM;
   }
   if (status == SHEAF_OK) return SHEAF_OK;
   if (message && bytes && !message[0]) snprintf(message, bytes, "%s", sheaf_status_text(status));
@@ -94,6 +95,7 @@ int32_t sheaf__sim_world_open(sim_world *world, const sheaf_sim_options *options
 }
 
 void sheaf__sim_world_close(sim_world *world) {
+  sheaf__sim_store_free(world->store);
   sheaf__sim_ledger_free(world->ledger);
   sheaf__sim_limiter_free(world->limiter);
   sheaf__sim_schedule_free(world->schedule);

@@ -147,6 +147,63 @@ static void json_is_json_whatever_the_kind(void **state) {
   sheaf_sim_stop(sim);
 }
 
+/* Two prompts in one call: the ids as asked for, and as the schema allows. */
+#define TWO(asked, allowed, more)                                                              \
+  "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"Answer each.\"},"         \
+  "{\"role\":\"user\",\"content\":\"{\\\"requests\\\":[" asked                                 \
+  "]}\"}],\"response_format\":{"                                                               \
+  "\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answers\",\"strict\":true,\"schema\":" \
+  "{\"type\":\"object\",\"properties\":{\"answers\":{\"type\":\"array\",\"items\":{\"type\":"  \
+  "\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"enum\":[" allowed                  \
+  "]},\"answer\":"                                                                             \
+  "{\"type\":\"string\"}},\"required\":[\"id\",\"answer\"],\"additionalProperties\":false}}}," \
+  "\"required\":[\"answers\"],\"additionalProperties\":false}}}" more "}"
+#define FIRST "{\\\"id\\\":\\\"a1\\\",\\\"prompt\\\":\\\"one \\\\\\\"1\\\\\\\"\\\"}"
+#define SECOND "{\\\"id\\\":\\\"b2\\\",\\\"prompt\\\":\\\"two\\\"}"
+
+static void several_prompts_in_a_call_are_answered_one_by_one(void **state) {
+  (void)state;
+  const char *file = write_file("{\"match\":\"two\",\"answer\":\"2\"}\n");
+  char canned[64];
+  snprintf(canned, sizeof canned, "canned:%s", file);
+  sheaf_sim *sim = start("answer", canned, NULL);
+  reply got;
+  fetch(sim, &got, CHAT, TWO(FIRST "," SECOND, "\"a1\",\"b2\"", ""), NULL);
+  assert_string_equal(pick(&got, CONTENT),
+                      "{\"answers\":[{\"id\":\"a1\",\"answer\":\"echo: one \\\"1\\\"\"},"
+                      "{\"id\":\"b2\",\"answer\":\"2\"}]}");
+  assert_string_equal(pick(&got, "choices[0].finish_reason"), "stop");
+  reply_deinit(&got);
+  fetch(sim, &got, CHAT, TWO(FIRST "," SECOND, "\"a1\",\"b2\"", ",\"max_tokens\":5"), NULL);
+  assert_string_equal(pick(&got, CONTENT), "{\"answers\":[{\"id\":\"a"); /* 20 bytes */
+  assert_string_equal(pick(&got, "choices[0].finish_reason"), "length");
+  reply_deinit(&got);
+  sheaf_sim_stop(sim);
+  unlink(file);
+}
+
+/* Then it is a schema like any other, and the answer is drawn from it. */
+static void what_only_looks_like_several_prompts_is_not_taken_for_them(void **state) {
+  (void)state;
+  static const char *const bodies[] = {
+      TWO(SECOND, "\"a1\",\"b2\"", ""),
+      TWO(FIRST "," SECOND, "\"a1\"", ""),
+      TWO(FIRST "," SECOND, "\"b2\",\"a1\"", ""),
+      TWO(FIRST ",{\\\"id\\\":\\\"b2\\\"}", "\"a1\",\"b2\"", ""),
+      TWO(FIRST ",{\\\"id\\\":\\\"b2\\\",\\\"prompt\\\":3}", "\"a1\",\"b2\"", ""),
+      TWO(FIRST ",[]", "\"a1\",\"b2\"", "")};
+  sheaf_sim *sim = start(NULL, NULL);
+  for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+    reply got;
+    fetch(sim, &got, CHAT, bodies[i], NULL);
+    assert_int_equal(got.status, 200);
+    assert_true(is_json(pick(&got, CONTENT)));
+    assert_null(strstr(pick(&got, CONTENT), "echo"));
+    reply_deinit(&got);
+  }
+  sheaf_sim_stop(sim);
+}
+
 /* Gemini's text/x.enum wants one of a list, as plain text. */
 static void an_enum_is_answered_without_quotes(void **state) {
   (void)state;
@@ -948,6 +1005,8 @@ int main(void) {
       cmocka_unit_test(a_header_asks_for_any_kind),
       cmocka_unit_test(the_option_sets_the_kind_and_the_header_overrides_it),
       cmocka_unit_test(json_is_json_whatever_the_kind),
+      cmocka_unit_test(several_prompts_in_a_call_are_answered_one_by_one),
+      cmocka_unit_test(what_only_looks_like_several_prompts_is_not_taken_for_them),
       cmocka_unit_test(an_enum_is_answered_without_quotes),
       cmocka_unit_test(tools_are_called_where_they_have_to_be),
       cmocka_unit_test(tools_and_their_number_are_drawn),

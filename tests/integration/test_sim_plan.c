@@ -164,7 +164,8 @@ static void every_option_and_fault_has_a_name(void **state) {
   static const char wanted[] =
       " port host key seed latency itl time-scale rpm tpm itpm otpm concurrency capacity queue "
       "retry-after answer dimensions ledger models context faults giant-bytes drip refuse strict "
-      "fault https http2 vocab ";
+      "fault https http2 vocab batch-time batch-fail batch-partial batch-expire batch-keep "
+      "batch-rows batch-tokens batch-queue batch-quirk ";
   const char *name, *value, *about;
   uint32_t count = 0, spaces = 0;
   while (sheaf_sim_option_at(count, &name, &value, &about)) {

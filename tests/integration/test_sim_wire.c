@@ -788,7 +788,7 @@ static void a_preflight_is_allowed_what_it_asks_for(void **state) {
   assert_true(begins_with(&w, "HTTP/1.1 204 "));
   sheaf_slice head = sheaf_buf_slice(&w.in);
   assert_true(holds(head, "access-control-allow-origin: *\r\n"));
-  assert_true(holds(head, "access-control-allow-methods: GET, POST, OPTIONS\r\n"));
+  assert_true(holds(head, "access-control-allow-methods: GET, POST, DELETE, OPTIONS\r\n"));
   assert_true(
       holds(head, "access-control-allow-headers: authorization, content-type, x-stainless-os"));
   assert_int_equal(stat_of(sim, "received"), 0);

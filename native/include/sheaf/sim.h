@@ -74,6 +74,8 @@ enum {
 
 /* "429", "reset", ...; static; NULL past the end. */
 SHEAF_API const char *sheaf_sim_fault_name(uint32_t fault);
+/* "late", "capital", ... */
+SHEAF_API const char *sheaf_sim_quirk_name(uint32_t quirk);
 
 enum {
   SHEAF_SIM_SPREAD_FIXED = 0,
@@ -87,6 +89,28 @@ enum {
   SHEAF_SIM_ANSWER_CANNED = 2, /* from a file; what it does not hold is echoed */
   SHEAF_SIM_ANSWER_JSON = 3,   /* an object; valid against the schema where one was asked for */
   SHEAF_SIM_ANSWER_TOOL = 4    /* a call of one of the request's tools; echo where it has none */
+};
+
+/* Oddities of batch jobs that providers have been seen with, or that clients have to survive; bits of
+ * batch_quirks. Numbers are never reused. */
+#define SHEAF_SIM_QUIRK_MAP(X)                                                                     \
+  X(LATE, 0, "late")               /* 404 for a moment after a job or file was made */             \
+  X(CAPITAL, 1, "capital")         /* "Validating", as Azure has been seen to write it */          \
+  X(ISO, 2, "iso")                 /* times as text, as Azure */                                   \
+  X(NULL_COUNTS, 3, "null-counts") /* request_counts of nulls while a job runs, as Azure */        \
+  X(EMPTY_ERROR, 4, "empty-error") /* a failure file of no bytes where nothing failed, as Azure */ \
+  X(NO_EXPIRY, 5, "no-expiry")     /* jobs run on beyond their window, as Azure's */               \
+  X(IN_ORDER, 6, "in-order")       /* results in the order of the rows */                          \
+  X(MISSING, 7, "missing")         /* the last result is not in the files */                       \
+  X(DUPLICATE, 8, "duplicate")     /* the first result is there twice */                           \
+  X(FOREIGN, 9, "foreign")         /* a result whose custom_id nobody gave */                      \
+  X(STUCK, 10, "stuck")            /* no row is ever done */
+
+enum {
+#define SHEAF_SIM_QUIRK_ENUM(name, number, text) SHEAF_SIM_QUIRK_##name = (number),
+  SHEAF_SIM_QUIRK_MAP(SHEAF_SIM_QUIRK_ENUM)
+#undef SHEAF_SIM_QUIRK_ENUM
+      SHEAF_SIM_QUIRK_COUNT = 11
 };
 
 /* A time that is drawn anew for each use, in microseconds. */
@@ -135,6 +159,15 @@ typedef struct sheaf_sim_options {
   bool is_http2;               /* the same; without is_https: h2c with prior knowledge */
   /* Of a million requests, by SHEAF_SIM_FAULT_; at most a million together. */
   uint32_t fault_ppm[SHEAF_SIM_FAULT_ROOM];
+  sheaf_sim_spread batch_time; /* a batch job's, from its making to its end; no file */
+  uint64_t batch_expire_ms;    /* the window of a job; 0: the provider's own, a day */
+  uint64_t batch_keep_ms;      /* how long results are kept; 0: as the provider does */
+  uint64_t batch_tokens;       /* input tokens of a key and model in jobs under way; 0: no limit */
+  uint64_t batch_queue;        /* rows of a key in jobs under way; 0: no limit */
+  uint32_t batch_rows;         /* of one job; 0: the provider's own */
+  uint32_t batch_fail_ppm;     /* of a million rows: those that fail at the provider */
+  uint32_t batch_partial_ppm;  /* of a million jobs: those that expire with half of their rows */
+  uint32_t batch_quirks;       /* 1 << SHEAF_SIM_QUIRK_ */
 } sheaf_sim_options;
 
 #define SHEAF_SIM_OPTIONS_INIT                                    \
@@ -149,7 +182,8 @@ typedef struct sheaf_sim_options {
                        .ledger_max = 10000,                       \
                        .giant_bytes = 67108864,                   \
                        .drip_ms = 20,                             \
-                       .refuse_ms = 1000})
+                       .refuse_ms = 1000,                         \
+                       .batch_time = {.us = 1000000}})
 
 /* Sets an option by name, as a command line does. Names, keys and paths are kept as pointers: value
  * lives until sheaf_sim_start has returned.
