@@ -287,7 +287,7 @@ static void answer(uint32_t i) {
   w.starts[i].over = true;
   if (w.starts[i].cancelled) {
     end.end = SHEAF_END_CANCELLED;
-  } else if (turn < 8 && turn % 2) {
+  } else if (turn < 8 && turn % 2 && (refusals[turn / 2] >= 429 || is_of_several(i))) {
     sheaf_engine_on_head(w.engine, id, refusals[turn / 2], SHEAF_LITERAL("retry-after-ms: 50\n"));
     sheaf_engine_on_data(w.engine, id, SHEAF_LITERAL("no"));
   } else if (turn == 8) {

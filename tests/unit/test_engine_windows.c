@@ -341,6 +341,26 @@ TEST(a_more_urgent_member_moves_its_company_up_in_the_queue) {
   groups_close(&w);
 }
 
+TEST(a_company_that_waited_long_enough_waits_for_the_gate_as_any_row) {
+  groups_init(&w);
+  w.options.concurrency = 1;
+  groups_open(&w);
+  sheaf_request low = of_priority(SHEAF_PRIORITY_LOW);
+  low.max_wait_ms = 500;
+  groups_submit(&w, "El:x", &low);
+  groups_step(&w, 0);
+  groups_submit(&w, "Ek:a", &low);
+  groups_submit(&w, "Ek:b", &low);
+  groups_submit(&w, "Em:n", NULL);
+  groups_step(&w, 2 * SECOND);
+  groups_good(&w, 0);
+  groups_step(&w, MS);
+  CHECK_EQ(w.start_count, 2);
+  CHECK_STRING(w.starts[1].body, "Em:n"); /* max_wait is about company, not about its turn */
+  CHECK(groups_finish(&w));
+  groups_close(&w);
+}
+
 TEST(what_came_before_the_first_step_came_at_its_time) {
   groups_init(&w);
   w.options.window = SHEAF_WINDOW_FIXED;
@@ -702,6 +722,7 @@ int main(void) {
   RUN(deferrable_ones_wait_for_company_though_the_gate_is_idle);
   RUN(those_who_wait_for_the_gate_still_let_others_join);
   RUN(a_more_urgent_member_moves_its_company_up_in_the_queue);
+  RUN(a_company_that_waited_long_enough_waits_for_the_gate_as_any_row);
   RUN(what_came_before_the_first_step_came_at_its_time);
   RUN(options_set_on_a_running_engine_meet_those_who_wait);
   RUN(a_groups_states_are_told_in_order_with_their_times);

@@ -300,6 +300,7 @@ TEST(requests_travel_in_a_group_and_its_states_are_told) {
                               "\"group_events\":true}");
   CHECK(client != 0);
   const wasm_mail *mail = sheaf_wasm_mail(client);
+  CHECK_OK(sheaf_wasm_step(client, 1000, 0));
   CHECK_OK(submit(client, "{\"input\":\"one\"}", 1));
   CHECK_OK(submit(client, "{\"input\":\"two\"}", 2));
   CHECK_OK(sheaf_wasm_step(client, 1000, 0));

@@ -183,7 +183,8 @@ static void take_fields(sheaf_engine *engine, const sheaf_request *request, shea
   row->source_ref = request->source_ref;
   row->user = request->user;
   row->line = request->line;
-  row->lane = (uint8_t)(engine->lanes[request->lane & 3] ? request->lane : SHEAF_LANE_LIVE);
+  row->lane =
+      (uint8_t)(sheaf__lane_of(engine, request->lane & 3) ? request->lane : SHEAF_LANE_LIVE);
   row->queue_us = UINT32_MAX;
   row->item.enqueued_ns = engine->now_ns;
   row->item.klass = sheaf__queue_class_of(request->priority);
@@ -336,12 +337,13 @@ static int32_t admit_answered(sheaf_engine *engine, sheaf_request *request, uint
 int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t *index,
                      sheaf_parse_error *error, bool ask_source) {
   sheaf_request request, seen;
-  if (engine->held.count && sheaf__ranges_hold(&engine->held, engine->next_index)) {
+  if (SHEAF__HAS_LANES && engine->held.count &&
+      sheaf__ranges_hold(&engine->held, engine->next_index)) {
     if (index != NULL) *index = engine->next_index;
     engine->next_index++; /* a job of an earlier run holds it */
     return SHEAF_OK;
   }
-  if (engine->hooks.preprocess != NULL) {
+  if (SHEAF__HAS_HOOK(engine, preprocess)) {
     sheaf_slice answer;
     sheaf__request_copy(&seen, given);
     int32_t said = sheaf__preprocess(engine, &seen, &answer);
@@ -388,7 +390,7 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   take_fields(engine, &request, row);
   count_admitted(engine, row, true);
   if (sheaf__meets_unknown(engine, row)) return SHEAF_OK;
-  const sheaf__lane *lane = engine->lanes[row->lane];
+  const sheaf__lane *lane = sheaf__lane_of(engine, row->lane);
   if (lane != NULL) { /* the lane keeps what it needs of the row; its memory is free again */
     status = sheaf__flight_join(engine, lane, row);
     if (status) engine->next_index--, count_admitted(engine, row, false);
@@ -434,7 +436,8 @@ int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
 int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *given, uint64_t index) {
   sheaf_request request, seen;
   sheaf__row *row;
-  if (engine->hooks.preprocess != NULL) { /* it was changed when it first came, and is so again */
+  if (SHEAF__HAS_HOOK(engine,
+                      preprocess)) { /* it was changed when it first came, and is so again */
     sheaf_slice answer;
     sheaf__request_copy(&seen, given);
     if (sheaf__preprocess(engine, &seen, &answer) == SHEAF_OK) given = &seen;

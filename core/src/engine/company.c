@@ -211,10 +211,6 @@ int32_t sheaf__company_reserve(sheaf_engine *engine, sheaf__row *row, uint32_t k
   return SHEAF_OK;
 }
 
-bool sheaf__company_belongs(const sheaf__row *row) {
-  return row->bond != NULL && row->bond->company != NULL;
-}
-
 /* The row goes its own way from here on; it stands in no place of the company's. */
 void sheaf__company_forget(sheaf_engine *engine, sheaf__row *row) {
   if (row->bond == NULL || row->bond->company == NULL) return;
@@ -256,13 +252,28 @@ static uint64_t first_of(sheaf__company *c) {
   return c->first_ns;
 }
 
+/* When it is to go next, as of rows: what its members wait for company at most has no say, for they
+ * have company, and others wait for the gate, too. Of each class its head speaks. */
+static uint64_t queue_due_of(const sheaf_engine *engine, const sheaf__company *c) {
+  const uint64_t *waits = engine->routes[c->route].queue.class_wait_ns;
+  uint64_t due = SHEAF_NEVER;
+  for (uint32_t k = 0; k < SHEAF__CLASS_COUNT; k++) {
+    if (c->members.classes[k].count == 0) continue;
+    const sheaf__row *row = row_of(c->members.classes[k].nodes[0]);
+    due = sheaf__min_u64(due, row->deadline_ns);
+    due = sheaf__min_u64(due, sheaf__add_sat(row->item.enqueued_ns, waits[k]));
+  }
+  return due;
+}
+
 /* Puts its item where it belongs: the class of the most urgent member, the due time of the most due.
  * Without memory for the class it waits another millisecond, or stays where it stands. */
 static void place(sheaf_engine *engine, sheaf__company *c) {
   sheaf__queue *queue = &engine->routes[c->route].queue;
   const sheaf__row *first = sheaf__company_first(c);
+  uint64_t due = queue_due_of(engine, c);
   bool stands = c->item.node.at != 0;
-  if (stands && c->item.klass == first->item.klass && c->item.node.key <= due_of(c)) return;
+  if (stands && c->item.klass == first->item.klass && c->item.node.key == due) return;
   if (reserve_class(engine, &queue->classes[first->item.klass], queue->count + 1)) {
     if (stands) return;
     c->timer.key = engine->now_ns + SHEAF__MS;
@@ -273,9 +284,9 @@ static void place(sheaf_engine *engine, sheaf__company *c) {
   if (stands) sheaf__queue_remove(queue, &c->item);
   c->item.klass = first->item.klass;
   c->item.cost = first->item.cost;
-  c->item.enqueued_ns = first_of(c);
+  c->item.enqueued_ns = first->item.enqueued_ns;
   c->item.node.seq = first->item.node.seq;
-  int32_t status = sheaf__queue_push(queue, &engine->allocator, &c->item, due_of(c), 0);
+  int32_t status = sheaf__queue_push(queue, &engine->allocator, &c->item, due, 0);
   SHEAF_ASSERT(status == SHEAF_OK);
   if (stands) return;
   engine->routes[c->route].blocked_until_ns = 0;
@@ -374,7 +385,7 @@ void sheaf__company_leave(sheaf_engine *engine, sheaf__row *row) {
   sheaf__company_take(engine, c, row);
   if (c->members.count) {
     /* It stood there with the class of its most urgent member, which may be the one that left. */
-    if (c->item.node.at && sheaf__company_first(c)->item.klass != c->item.klass) place(engine, c);
+    if (c->item.node.at) place(engine, c);
     to_look(engine, c);
     return;
   }
@@ -462,9 +473,9 @@ static uint64_t leaves_at(sheaf_engine *engine, sheaf__company *c) {
                                    .window_ns = sheaf__mul_sat(o->window_ms, SHEAF__MS)};
   const sheaf__route *route = &engine->routes[c->route];
   const uint32_t deferrable = SHEAF__CLASS_COUNT - 1;
+  if (is_full(engine, c)) return 0;
   sheaf__window_group group = {
       .members = c->members.count,
-      .full = is_full(engine, c),
       .urgent = c->hurried > 0,
       .only_deferrable = c->members.classes[deferrable].count == c->members.count,
       .calls_out = c->calls_out > 0,

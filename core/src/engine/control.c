@@ -12,7 +12,7 @@ static void put_back(sheaf_engine *engine, sheaf__call *call) {
     return;
   }
   sheaf__call_taken_back(engine, call);
-  if (row == NULL) {
+  if (SHEAF__HAS_LANES && row == NULL) {
     call->flight->wants_exchange = true;
     sheaf__call_release(engine, call);
     return;

@@ -230,7 +230,7 @@ int32_t sheaf_engine_on_data(sheaf_engine *engine, uint64_t exchange, sheaf_slic
   sheaf__call *call = reported(engine, exchange);
   if (call == NULL) return SHEAF_E_NOT_FOUND;
   if (call->over_limit) return SHEAF_E_LIMIT;
-  if (call->flight != NULL && call->exchange.stream && call->body.bytes > SHEAF__FLIGHT_BYTES_MAX)
+  if (sheaf__is_flown(call) && call->exchange.stream && call->body.bytes > SHEAF__FLIGHT_BYTES_MAX)
     return SHEAF_E_FULL;
   call->has_data = true;
   record(engine, call);
@@ -303,7 +303,7 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms) 
   if (engine->stop_class)
     sheaf__stopped_routes(engine); /* behind the timers: they bring rows back to stopped routes */
   if (engine->pumped_first != NULL) sheaf__groups_run(engine);
-  if (engine->flights != NULL) sheaf__flights_run(engine);
+  if (sheaf__first_flight(engine) != NULL) sheaf__flights_run(engine);
   if (!engine->run_late && engine->run_deadline_ns <= engine->now_ns) {
     engine->run_late = true;
     sheaf__notice(engine, SHEAF_NOTICE_RUN_DEADLINE, 0, 0);
@@ -343,7 +343,8 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
   if (first != NULL) at = first->key;
   if (engine->pumped_first != NULL && engine->rows_done < SHEAF__FLIGHT_RESULTS_MAX)
     at = sheaf__min_u64(at, engine->pump_again_ns); /* members whose reply came are to be told */
-  if ((engine->rows_queued || engine->flights != NULL) && !engine->draining && !engine->paused)
+  if ((engine->rows_queued || sheaf__first_flight(engine) != NULL) && !engine->draining &&
+      !engine->paused)
     at = sheaf__min_u64(at, engine->next_start_all_ns);
   if (engine->run_deadline_ns != SHEAF_NEVER && !engine->run_late)
     at = sheaf__min_u64(at, engine->run_deadline_ns);
@@ -353,5 +354,5 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
 bool sheaf_engine_is_idle(const sheaf_engine *engine) {
   return engine->input_ended && engine->events.count == 0 && !engine->event_pending &&
          engine->shown == NULL && engine->rows_inside == 0 && engine->calls_out == 0 &&
-         !engine->recovering && (engine->flights == NULL || engine->draining);
+         !engine->recovering && (sheaf__first_flight(engine) == NULL || engine->draining);
 }

@@ -134,7 +134,9 @@ void sheaf__company_left(sheaf_engine *engine, sheaf__company *company, uint64_t
 uint32_t sheaf__company_members_max(const sheaf_engine *engine, const sheaf__company *company);
 uint64_t sheaf__company_inputs_max(const sheaf_engine *engine, const sheaf__company *company);
 sheaf__cost sheaf__company_cost(const sheaf_engine *engine, const sheaf__company *company);
-bool sheaf__company_belongs(const sheaf__row *row); /* it waits, or would wait, in one */
+static inline bool sheaf__company_belongs(const sheaf__row *row) { /* it waits in one, or would */
+  return row->bond != NULL && row->bond->company != NULL;
+}
 void sheaf__company_call_out(sheaf_engine *engine, sheaf__company *company, sheaf__call *call);
 void sheaf__company_call_over(sheaf_engine *engine, sheaf__call *call, bool good);
 void sheaf__companies_run(sheaf_engine *engine);     /* who may leave now? */
@@ -155,7 +157,9 @@ void sheaf__group_put_back(sheaf_engine *engine, sheaf__call *call);
 bool sheaf__group_ends(sheaf_engine *engine, sheaf__call *call);
 void sheaf__groups_run(sheaf_engine *engine);
 void sheaf__groups_deinit(sheaf_engine *engine);
-bool sheaf__in_group(const sheaf__row *row);
+static inline bool sheaf__in_group(const sheaf__row *row) {
+  return row->bond != NULL && row->bond->group != NULL;
+}
 
 void sheaf__group_apart(sheaf__group *group);
 int32_t sheaf__group_build(sheaf_engine *engine, sheaf__group *group);

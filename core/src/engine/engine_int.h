@@ -293,10 +293,10 @@ struct sheaf__company {
   uint32_t hurried;               /* members that do not wait for company */
   uint32_t refs;                  /* rows that belong to it, wherever they are */
   uint32_t calls_out;
-  uint64_t first_ns; /* the oldest member came; SHEAF_NEVER: to be found anew */
-  uint64_t last_ns;  /* the latest new row came; SHEAF_NEVER: none yet */
-  uint64_t gap_ns;   /* between new rows, the mean; 0: not known yet */
-  uint64_t group_id; /* of the group that gathers; 0: it is empty */
+  uint64_t first_ns;   /* the oldest member came; SHEAF_NEVER: to be found anew */
+  uint64_t last_ns;    /* the latest new row came; SHEAF_NEVER: none yet */
+  uint64_t gap_ns;     /* between new rows, the mean; 0: not known yet */
+  uint64_t group_id;   /* of the group that gathers; 0: it is empty */
   sheaf__cost refused; /* by the gate: nobody is gathered in vain for the same again */
   bool was_refused;
 };
@@ -586,6 +586,27 @@ static inline sheaf_slice sheaf__row_metadata(const sheaf__row *row) {
 }
 static inline const uint8_t *sheaf__row_fingerprint(const sheaf__row *row) {
   return (const uint8_t *)row->text + row->body_bytes + row->id_bytes;
+}
+
+/* In the package's modules (SHEAF_MODULE) nothing ever sets a hook, a log or a lane of many rows: the
+ * code behind them falls away there, 2.5 KB of a module after brotli. */
+#ifdef SHEAF_MODULE
+#define SHEAF__HAS_HOOK(engine, slot) false
+#define SHEAF__HAS_LOG(engine) false
+#define SHEAF__HAS_LANES false
+#else
+#define SHEAF__HAS_HOOK(engine, slot) ((engine)->hooks.slot != NULL)
+#define SHEAF__HAS_LOG(engine) ((engine)->host.log != NULL)
+#define SHEAF__HAS_LANES true
+#endif
+static inline const sheaf__lane *sheaf__lane_of(const sheaf_engine *engine, uint32_t kind) {
+  return SHEAF__HAS_LANES ? engine->lanes[kind] : NULL;
+}
+static inline sheaf__flight *sheaf__first_flight(const sheaf_engine *engine) {
+  return SHEAF__HAS_LANES ? engine->flights : NULL;
+}
+static inline bool sheaf__is_flown(const sheaf__call *call) {
+  return SHEAF__HAS_LANES && call->flight != NULL;
 }
 
 #include "engine/engine_calls.h"

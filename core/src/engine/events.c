@@ -31,7 +31,7 @@ static const char *notice_text(uint32_t notice) {
 
 /* Notices nobody takes are dropped beyond their ceiling: statistics keep the counts. */
 void sheaf__notice(sheaf_engine *engine, uint32_t notice, uint32_t endpoint, uint64_t number) {
-  if (engine->host.log != NULL && notice != SHEAF_NOTICE_RESENT_UNKNOWN) {
+  if (SHEAF__HAS_LOG(engine) && notice != SHEAF_NOTICE_RESENT_UNKNOWN) {
     bool was_inside = engine->inside;
     engine->inside = true;
     engine->host.log(engine->host.ctx, notice == SHEAF_NOTICE_BREAKER_CLOSED ? 3 : 2,
@@ -186,7 +186,7 @@ static int32_t show_records(sheaf_engine *engine, const sheaf__action_entry *ent
   const sheaf_allocator *a = &engine->allocator;
   action->kind = SHEAF_ACTION_APPEND;
   action->ticket = entry->id;
-  if (entry->slot == SHEAF__FLIGHT_RECORD) {
+  if (SHEAF__HAS_LANES && entry->slot == SHEAF__FLIGHT_RECORD) {
     int32_t room = sheaf__grow(a, &engine->shown_records, &engine->shown_capacity, 1,
                                sizeof(sheaf_record), UINT32_MAX);
     if (room) return room;
@@ -218,7 +218,7 @@ static int32_t show_records(sheaf_engine *engine, const sheaf__action_entry *ent
 
 /* False: the store took longer than the row had. What is left of its time counts from now. */
 static bool in_time(const sheaf_engine *engine, sheaf__call *call) {
-  if (call->flight != NULL || call->started_ns == engine->now_ns) return true;
+  if (sheaf__is_flown(call) || call->started_ns == engine->now_ns) return true;
   uint64_t deadline = engine->run_deadline_ns; /* a group's members have timers of their own */
   if (call->row != NULL) deadline = sheaf__min_u64(deadline, call->row->deadline_ns);
   if (deadline <= engine->now_ns) return false;

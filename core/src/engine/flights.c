@@ -59,7 +59,7 @@ static void flight_over(sheaf_engine *engine, sheaf__flight *f) {
 }
 
 void sheaf__flights_deinit(sheaf_engine *engine) {
-  while (engine->flights != NULL) flight_over(engine, engine->flights);
+  while (sheaf__first_flight(engine) != NULL) flight_over(engine, engine->flights);
   sheaf__free(&engine->allocator, engine->held.items,
               engine->held.capacity * sizeof *engine->held.items);
 }
@@ -307,7 +307,7 @@ void sheaf__flight_reply(sheaf_engine *engine, sheaf__call *call) {
 
 /* A record of a flight of an earlier run: u64 id, then the lane's own bytes. */
 int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice payload) {
-  const sheaf__lane *lane = engine->lanes[SHEAF_LANE_BATCH];
+  const sheaf__lane *lane = sheaf__lane_of(engine, SHEAF_LANE_BATCH);
   if (lane == NULL || payload.bytes < 8)
     return SHEAF_OK; /* not ours to read: kept for those who can */
   uint64_t id = 0;

@@ -278,7 +278,7 @@ static int32_t give_part(sheaf_engine *engine, sheaf__group *g, sheaf__row *row)
   call->share_usd_nano = sheaf__group_cost_share(engine, g, row);
   row->lane = SHEAF_LANE_MERGED;
   row->billing = (uint8_t)sheaf__max_u64(row->billing, d->billing);
-  if (d->error_class == SHEAF_CLASS_NONE && engine->hooks.validate != NULL &&
+  if (d->error_class == SHEAF_CLASS_NONE && SHEAF__HAS_HOOK(engine, validate) &&
       !sheaf__valid(engine, call))
     sheaf__fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,
                 SHEAF_LITERAL("the validate hook refused the result"));

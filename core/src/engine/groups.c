@@ -330,10 +330,6 @@ void sheaf__group_handed_out(sheaf_engine *engine, sheaf__call *call) {
 
 /* ---- Leaving ---- */
 
-bool sheaf__in_group(const sheaf__row *row) {
-  return row->bond != NULL && row->bond->group != NULL;
-}
-
 void sheaf__group_detach(sheaf__group *g, sheaf__row *row) {
   uint32_t i = row->bond->group_place;
   SHEAF_ASSERT(g->rows[i] == row);

@@ -422,7 +422,8 @@ int32_t sheaf__launch(sheaf_engine *engine) {
   else
     status = serve_all(engine);
   engine->next_start_all_ns = SHEAF_NEVER;
-  for (sheaf__flight *f = engine->flights; f != NULL && status >= SHEAF_E_LATER; f = f->next)
+  for (sheaf__flight *f = sheaf__first_flight(engine); f != NULL && status >= SHEAF_E_LATER;
+       f = f->next)
     if (f->wants_exchange) status = launch_flight(engine, f);
   look_again = engine->next_start_all_ns;
   hand_out(engine);

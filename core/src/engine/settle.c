@@ -13,7 +13,7 @@ static void end_failed(sheaf_engine *engine, sheaf__row *row, uint32_t error_cla
   bool refused_here = row->attempts == 0 && error_class == SHEAF_CLASS_INVALID_REQUEST;
   bool spoken_for = (row->flags & (SHEAF__ROW_UNKNOWN_BEFORE | SHEAF__ROW_TWIN)) != 0;
   if (row->attempts == 0 && !refused_here && !spoken_for) row->flags |= SHEAF__ROW_UNSENT;
-  if (engine->hooks.fallback != NULL && error_class != SHEAF_CLASS_CANCELLED &&
+  if (SHEAF__HAS_HOOK(engine, fallback) && error_class != SHEAF_CLASS_CANCELLED &&
       sheaf__fallback(engine, row))
     return;
   if ((row->flags & SHEAF__ROW_UNSENT) != 0) sheaf__records_void(engine, row);
@@ -38,7 +38,7 @@ void sheaf__complete(sheaf_engine *engine, sheaf__row *row, uint32_t error_class
     case SHEAF__AT_TWIN: sheaf__twin_part(engine, row); break;
   }
   sheaf__heap_remove(&engine->timers, &row->timer);
-  sheaf__company_forget(engine, row);
+  if (row->bond != NULL) sheaf__company_forget(engine, row);
   engine->launch_due = true;
   if (row->flags & SHEAF__ROW_SHADOW) {
     sheaf__shadow_end(engine, row);
@@ -117,7 +117,7 @@ void sheaf__timers_run(sheaf_engine *engine) {
     sheaf__heap_node *node = sheaf__heap_peek(&engine->timers);
     if (node == NULL || node->key > engine->now_ns) return;
     sheaf__heap_pop(&engine->timers);
-    if (node->tag == SHEAF__TIMER_FLIGHT) {
+    if (SHEAF__HAS_LANES && node->tag == SHEAF__TIMER_FLIGHT) {
       sheaf__flight_timer(engine, node);
       continue;
     }
@@ -228,7 +228,7 @@ static void read_reply(sheaf_engine *engine, sheaf__call *call, sheaf_decoded *d
   }
   const sheaf_provider *provider = provider_of(engine, call);
   int32_t status = SHEAF_OK;
-  if (good && call->flight != NULL)
+  if (good && sheaf__is_flown(call))
     d->billing = SHEAF_BILLING_BILLED; /* a flight's reply: its lane reads it */
   else if (good)
     status = provider->decode(provider, &reply, &call->scratch, d);
@@ -522,7 +522,7 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   call->ended_ns = engine->now_ns;
   sheaf__call_read(engine, call, d);
   bool shadow = (row->flags & SHEAF__ROW_SHADOW) != 0;
-  if (d->error_class == SHEAF_CLASS_NONE && engine->hooks.validate != NULL && !shadow &&
+  if (d->error_class == SHEAF_CLASS_NONE && SHEAF__HAS_HOOK(engine, validate) && !shadow &&
       !sheaf__valid(engine, call))
     sheaf__fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,
                 SHEAF_LITERAL("the validate hook refused the result"));
@@ -611,7 +611,7 @@ int32_t sheaf__settle(sheaf_engine *engine) {
     if (call->has_head && !call->head_seen) on_head(engine, call);
     if (call->has_data && call->streaming != NULL) sheaf__stream_feed(engine, call, false);
     call->has_data = false;
-    if (call->flight != NULL && !sheaf__flight_chunk(engine, call)) {
+    if (sheaf__is_flown(call) && !sheaf__flight_chunk(engine, call)) {
       call->recorded = true; /* looked at again in the next step, when the lane may take more */
       engine->recorded[kept++] = call->exchange.id;
       continue;
@@ -623,7 +623,7 @@ int32_t sheaf__settle(sheaf_engine *engine) {
       engine->recorded[kept++] = call->exchange.id;
       continue;
     }
-    if (call->flight != NULL)
+    if (sheaf__is_flown(call))
       end_flight_call(engine, call);
     else
       end_call(engine, call);
