@@ -620,23 +620,67 @@ TEST(after_a_server_error_the_members_meet_again) {
   groups_close(&w);
 }
 
-/* The budget holds 50 retries, and 0.1 a second: 16 members' four retries each would take minutes. */
+/* The budget holds 50 retries, and 0.1 a second: 80 members' one retry each would take minutes. */
 TEST(a_group_pays_once_for_its_retry_not_once_a_member) {
   groups_init(&w);
   w.options.retry_base_ms = w.options.retry_max_ms = 1;
   groups_open(&w);
-  for (int i = 0; i < 16; i++) groups_submit(&w, "Ek:a", NULL);
+  for (int i = 0; i < 80; i++) groups_submit(&w, "Ek:a", NULL);
   groups_step(&w, 0);
-  for (uint32_t i = 0; i < 4; i++) {
+  groups_answer(&w, 0, 500, "", "");
+  groups_step(&w, MS);
+  while (w.start_count == 1 && groups_wait(&w, 1000 * SECOND)) {
+  }
+  CHECK_EQ(w.start_count, 2);
+  CHECK(w.now_ns < 101 * SECOND);
+  CHECK(groups_finish(&w));
+  CHECK_EQ(stats_now().succeeded, 80);
+  groups_close(&w);
+}
+
+TEST(a_list_that_failed_twice_is_halved) {
+  groups_init(&w);
+  w.options.retry_base_ms = w.options.retry_max_ms = 1;
+  groups_open(&w);
+  for (const char *name = "abcd"; *name; name++) {
+    const char body[] = {'E', 'k', ':', *name, 0};
+    groups_submit(&w, body, NULL);
+  }
+  groups_step(&w, 0);
+  for (uint32_t i = 0; i < 2; i++) {
+    CHECK_STRING(w.starts[i].body, "Ek:a,b,c,d");
     groups_answer(&w, i, 500, "", "");
     groups_step(&w, MS);
     while (w.start_count == i + 1 && groups_wait(&w, 1000 * SECOND)) {
     }
-    CHECK_EQ(w.start_count, i + 2);
   }
-  CHECK(w.now_ns < 101 * SECOND);
+  CHECK_EQ(w.start_count, 4);
+  CHECK_STRING(w.starts[2].body, "Ek:a,b");
+  CHECK_STRING(w.starts[3].body, "Ek:c,d");
+  CHECK_EQ(stats_now().merge_fallbacks, 4);
   CHECK(groups_finish(&w));
-  CHECK_EQ(stats_now().succeeded, 16);
+  CHECK_EQ(stats_now().succeeded, 4);
+  groups_close(&w);
+}
+
+TEST(prompts_that_failed_twice_go_alone) {
+  groups_init(&w);
+  w.options.merge = SHEAF_MERGE_PROMPTS;
+  w.options.retry_base_ms = w.options.retry_max_ms = 1;
+  groups_open(&w);
+  three_chats_out();
+  for (uint32_t i = 0; i < 2; i++) {
+    groups_answer(&w, i, 500, "", "");
+    groups_step(&w, MS);
+    while (w.start_count == i + 1 && groups_wait(&w, 1000 * SECOND)) {
+    }
+  }
+  CHECK_EQ(w.start_count, 5);
+  CHECK_STRING(w.starts[2].body, "Pk:one");
+  CHECK_STRING(w.starts[3].body, "Pk:two");
+  CHECK_STRING(w.starts[4].body, "Pk:three");
+  CHECK(groups_finish(&w));
+  CHECK_EQ(stats_now().succeeded, 3);
   groups_close(&w);
 }
 
@@ -651,7 +695,7 @@ TEST(a_group_that_keeps_failing_fails_for_each_member_with_the_providers_words) 
     groups_step(&w, MS);
     groups_wait(&w, 1000 * SECOND);
   }
-  CHECK_EQ(w.start_count, 3);
+  CHECK_EQ(w.start_count, 4); /* twice together, then in halves */
   CHECK_EQ(w.result_count, 3);
   for (uint64_t i = 0; i < 3; i++) {
     CHECK_EQ(groups_of(&w, i)->error_class, SHEAF_CLASS_SERVER);
@@ -1356,6 +1400,8 @@ int main(void) {
   RUN(a_rate_limited_group_is_sent_again_as_a_group);
   RUN(after_a_server_error_the_members_meet_again);
   RUN(a_group_pays_once_for_its_retry_not_once_a_member);
+  RUN(a_list_that_failed_twice_is_halved);
+  RUN(prompts_that_failed_twice_go_alone);
   RUN(a_group_that_keeps_failing_fails_for_each_member_with_the_providers_words);
   RUN(a_broken_line_is_told_to_each_member);
   RUN(a_refused_key_ends_the_members_resumable_or_moves_them_to_another);

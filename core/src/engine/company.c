@@ -563,6 +563,7 @@ void sheaf__companies_changed(sheaf_engine *engine) {
     for (uint32_t k = 0; k < SHEAF__CHUNK; k++) due_anew(engine, &engine->row_chunks[i][k]);
   for (sheaf__company *c = engine->companies; c != NULL; c = c->next) {
     c->was_refused = false;
+    if (c->item.node.at) place(engine, c); /* due anew, as rows are */
     to_look(engine, c);
   }
   engine->launch_due = true;

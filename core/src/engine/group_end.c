@@ -338,6 +338,18 @@ static void end_member(sheaf_engine *engine, sheaf__row *row, const sheaf_decode
   sheaf__complete(engine, row, error_class, NULL);
 }
 
+/* Failures that are no refusals, of one request in calls of several, after which they part: what keeps
+ * breaking may be the size of the call, or another member. */
+#define FAILURES_TOGETHER 2
+
+/* At most so many from now on; one of them is never again in company. */
+static void part(sheaf_engine *engine, sheaf__row *row, uint32_t members_max) {
+  row->bond->group_max = members_max;
+  if (members_max > 1) return;
+  row->flags |= SHEAF__ROW_SOLO;
+  sheaf__company_forget(engine, row);
+}
+
 /* Tries again together with the others: the first one's wait is everybody's, and is paid for once,
  * for it is one call that is made again. */
 static void again(sheaf_engine *engine, sheaf__group *g, sheaf__row *row, const sheaf__next *next) {
@@ -353,6 +365,12 @@ static void again(sheaf_engine *engine, sheaf__group *g, sheaf__row *row, const 
     engine->stats.unknown_resent++;
     sheaf__notice(engine, SHEAF_NOTICE_RESENT_UNKNOWN, engine->seats[g->call->seat].place,
                   row->index);
+  }
+  if (row->tries.retries + row->tries.invalid >= FAILURES_TOGETHER) {
+    /* Lists may be long, and where the server is down their members one by one are many calls. */
+    bool is_list = row->bond->traits.share == SHEAF_SHARE_INPUTS;
+    engine->stats.merge_fallbacks++;
+    part(engine, row, is_list ? (g->count + 1) / 2 : 1);
   }
   sheaf__requeue(engine, row, g->wait_ns);
 }
@@ -396,11 +414,7 @@ static int32_t send_apart(sheaf_engine *engine, sheaf__group *g, sheaf__row *row
     return SHEAF_OK;
   }
   uint32_t half = g->fate == SHEAF__FATE_HALVES ? (g->apart + 1) / 2 : 1;
-  row->bond->group_max = half;
-  if (half <= 1) {
-    row->flags |= SHEAF__ROW_SOLO;
-    sheaf__company_forget(engine, row);
-  }
+  part(engine, row, half);
   sheaf__requeue(engine, row, 0);
   return SHEAF_OK;
 }

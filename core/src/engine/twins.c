@@ -166,7 +166,7 @@ static void promote(sheaf_engine *engine, sheaf__bond *old) {
 static void end_like(sheaf_engine *engine, sheaf__row *row, sheaf__row *leader,
                      uint32_t error_class, const char *message, bool unsent) {
   row->flags |= SHEAF__ROW_TWIN;
-  if (unsent) row->flags |= SHEAF__ROW_UNSENT;
+  if (unsent && row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT;
   if (leader->call != NULL) {
     leader->call->shown_by++;
     row->call = leader->call;
