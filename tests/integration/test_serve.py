@@ -282,6 +282,39 @@ def a_cache_answers_a_later_twin(room):
     same(second.headers["x-sheaf-answered-by"], "cache")
 
 
+def prompts_of_one_trust_key_share_calls_where_that_was_asked_for(room):
+    merged = ("--merge", "prompts", "--concurrency", "1", "--canary-pct", "0")
+    sim, serve = before_sim(room, "--latency", "fixed:100", serve=merged)
+    team = {"x-sheaf-trust-key": "team"}
+    replies = at_once([lambda i=i: serve.chat("question %d" % i, team) for i in range(100)])
+    same([text_of(reply) for reply in replies], ["echo: question %d" % i for i in range(100)])
+    asked = sim.stats()["received"]
+    check(10 <= asked <= 30, "100 prompts took", asked, "calls")
+    told = [json.loads(reply.body)["usage"] for reply in replies]
+    same([sum(usage[name] for usage in told) for name in ("prompt_tokens", "completion_tokens")],
+         [sim.stats()["billed"][name] for name in ("input_tokens", "output_tokens")])
+    replies = at_once([lambda i=i: serve.chat("mine %d" % i, {"x-sheaf-trust-key": "of %d" % i})
+                       for i in range(20)])
+    same([text_of(reply) for reply in replies], ["echo: mine %d" % i for i in range(20)])
+    same(sim.stats()["received"], asked + 20, "calls after twenty of twenty owners")
+
+
+def a_model_that_takes_no_schema_is_asked_one_by_one(room):
+    def reply(head, body, n):
+        body = json.loads(body)
+        if "response_format" in body:
+            return raw_http(400, '{"error":{"message":"response_format is not supported",'
+                                 '"type":"invalid_request_error","param":null,"code":null}}')
+        return raw_http(200, test_cli.chat("echo: " + body["messages"][0]["content"]))
+    server = room.server(reply)
+    serve = Serve(room, "--base-url", server.url + "/v1", "--merge", "prompts", "--concurrency", "2")
+    replies = at_once([lambda i=i: serve.chat("question %d" % i) for i in range(100)])
+    same([text_of(reply) for reply in replies], ["echo: question %d" % i for i in range(100)])
+    refused_calls = sum(b"response_format" in body for _, body in server.seen)
+    check(refused_calls >= 1, "nothing was merged")
+    same(len(server.seen), 100 + refused_calls)
+
+
 # ---- how a request is sent ----
 
 
