@@ -117,6 +117,10 @@ static bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+static bool is_bracket(char c) {
+  return c == '{' || c == '}' || c == '[' || c == ']';
+}
+
 /* A digit of an id as its number, whatever its case; -1 for anything else. */
 static int digit_of(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -141,24 +145,24 @@ static char read_escape(const char *p, const char *end, const char **behind) {
 
 #define HALF_MASK ((1ull << 50) - 1)
 
-static tail shift_in(tail t, int digit) {
-  return (tail){(t.high << 5 | t.low >> 45) & HALF_MASK,
-                (t.low << 5 | (unsigned)digit) & HALF_MASK};
+static void shift_in(tail *t, int digit) {
+  t->high = (t->high << 5 | t->low >> 45) & HALF_MASK;
+  t->low = (t->low << 5 | (unsigned)digit) & HALF_MASK;
 }
 
 static void note_tails(reading *r) {
   for (uint32_t n = 0; n < r->count; n++) {
     tail t = {0, 0};
-    for (int i = 0; i < ID; i++) t = shift_in(t, digit_of(r->ids[n][i]));
+    for (int i = 0; i < ID; i++) shift_in(&t, digit_of(r->ids[n][i]));
     r->tails[n] = t;
     r->last_digits |= 1ull << (t.low & 31);
   }
 }
 
-static bool is_id(const reading *r, tail t) {
-  if (!(r->last_digits >> (t.low & 31) & 1)) return false;
+static bool is_id(const reading *r, const tail *t) {
+  if (!(r->last_digits >> (t->low & 31) & 1)) return false;
   for (uint32_t n = 0; n < r->count; n++) {
-    if (r->tails[n].low == t.low && r->tails[n].high == t.high) return true;
+    if (r->tails[n].low == t->low && r->tails[n].high == t->high) return true;
   }
   return false;
 }
@@ -181,8 +185,8 @@ static bool mentions_id(const reading *r, sheaf_slice text, bool escapes) {
       run = 0;
       continue;
     }
-    t = shift_in(t, digit);
-    if (++run >= ID && is_id(r, t)) return true;
+    shift_in(&t, digit);
+    if (++run >= ID && is_id(r, &t)) return true;
   }
   return false;
 }
@@ -259,8 +263,7 @@ static char *end_document(char *p, char *end) {
  * could end the document too early, and then its true end stands there. */
 static bool has_bracket(sheaf_slice text) {
   for (size_t i = 0; i < text.bytes; i++) {
-    const char c = text.data[i];
-    if (c == '{' || c == '}' || c == '[' || c == ']') return true;
+    if (is_bracket(text.data[i])) return true;
   }
   return false;
 }
@@ -286,16 +289,15 @@ static int32_t locate(reading *r, char *text, size_t bytes, sheaf_slice *documen
 
 /* ---- Items ---- */
 
-static bool is_word(sheaf_slice key, sheaf_slice word) {
-  return sheaf__slice_equal(key, word);
-}
+#define EXTRA "the reply has a field that was not asked for"
+#define TWICE "an id or a field stands twice in the reply"
 
 /* An answer for an id, both as the document has them. */
 static int32_t take(reading *r, sheaf_slice id, sheaf_slice value) {
   uint32_t n = 0;
   while (n < r->count && !sheaf__slice_equal(id, (sheaf_slice){r->ids[n], ID})) n++;
   if (n == r->count) return doubt(r, "an id in the reply is none of those asked for");
-  if (r->values[n].data) return doubt(r, "an id stands twice in the reply");
+  if (r->values[n].data) return doubt(r, TWICE);
   const uint32_t kind = sheaf_json_kind(value);
   if (kind == SHEAF_JSON_NULL) return doubt(r, "an answer in the reply is null");
   /* A string is its text; of any other value the text is what is written, where an escape is a
@@ -314,11 +316,11 @@ static int32_t read_item(reading *r, sheaf_slice item) {
   if (sheaf_json_kind(item) != SHEAF_JSON_OBJECT || sheaf_json_iter_init(&iter, item) != SHEAF_OK)
     return doubt(r, "an element of the answers is not an object");
   while (sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK) {
-    sheaf_slice *field = is_word(key, SHEAF_LITERAL("id"))       ? &id
-                         : is_word(key, SHEAF_LITERAL("answer")) ? &answer
-                                                                 : NULL;
-    if (!field) return doubt(r, "an answer has a field that was not asked for");
-    if (field->data) return doubt(r, "an answer has a field twice");
+    sheaf_slice *field = sheaf__slice_equal(key, SHEAF_LITERAL("id"))       ? &id
+                         : sheaf__slice_equal(key, SHEAF_LITERAL("answer")) ? &answer
+                                                                            : NULL;
+    if (!field) return doubt(r, EXTRA);
+    if (field->data) return doubt(r, TWICE);
     *field = value;
   }
   if (!id.data || !answer.data) return doubt(r, "an answer lacks its id or its text");
@@ -326,31 +328,15 @@ static int32_t read_item(reading *r, sheaf_slice item) {
   return take(r, sheaf_json_inside(id), answer);
 }
 
-static int32_t read_array(reading *r, sheaf_slice array) {
-  sheaf_json_iter iter;
-  sheaf_slice key, value;
-  int32_t status = sheaf_json_iter_init(&iter, array);
-  while (status == SHEAF_OK && sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK)
-    status = read_item(r, value);
-  return status;
-}
-
-/* {id: answer, ...}. */
-static int32_t read_map(reading *r, sheaf_slice map) {
-  sheaf_json_iter iter;
-  sheaf_slice key, value;
-  int32_t status = sheaf_json_iter_init(&iter, map);
-  while (status == SHEAF_OK && sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK)
-    status = take(r, key, value);
-  return status;
-}
-
+/* [{"id", "answer"}, ...] or {id: answer, ...}. */
 static int32_t read_answers(reading *r, sheaf_slice value) {
-  switch (sheaf_json_kind(value)) {
-    case SHEAF_JSON_ARRAY: return read_array(r, value);
-    case SHEAF_JSON_OBJECT: return read_map(r, value);
-    default: return doubt(r, "the answers are neither an array nor an object");
-  }
+  sheaf_json_iter iter;
+  sheaf_slice key;
+  int32_t status = sheaf_json_iter_init(&iter, value);
+  if (status != SHEAF_OK) return doubt(r, "the answers are neither an array nor an object");
+  while (status == SHEAF_OK && sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK)
+    status = iter.is_object ? take(r, key, value) : read_item(r, value);
+  return status;
 }
 
 /* The object asked for, or what should be inside it. An id is longer than "answers", so no map is
@@ -358,13 +344,11 @@ static int32_t read_answers(reading *r, sheaf_slice value) {
 static int32_t read_document(reading *r, sheaf_slice document) {
   sheaf_json_iter iter;
   sheaf_slice key, value, more;
-  if (sheaf_json_iter_init(&iter, document) != SHEAF_OK)
-    return doubt(r, "the JSON of the reply is neither an array nor an object");
-  if (!iter.is_object || sheaf_json_iter_next(&iter, &key, &value) != SHEAF_OK ||
-      !is_word(key, SHEAF_LITERAL("answers")))
+  if (sheaf_json_iter_init(&iter, document) != SHEAF_OK || !iter.is_object ||
+      sheaf_json_iter_next(&iter, &key, &value) != SHEAF_OK ||
+      !sheaf__slice_equal(key, SHEAF_LITERAL("answers")))
     return read_answers(r, document);
-  if (sheaf_json_iter_next(&iter, &key, &more) == SHEAF_OK)
-    return doubt(r, "the object of the reply has a field that was not asked for");
+  if (sheaf_json_iter_next(&iter, &key, &more) == SHEAF_OK) return doubt(r, EXTRA);
   return read_answers(r, value);
 }
 

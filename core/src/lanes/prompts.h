@@ -38,8 +38,8 @@ int32_t sheaf__prompts_read(sheaf_slice text_json, const char (*ids)[SHEAF__PROM
                             const char **why);
 
 /* How much two answers (insides of JSON strings, outside scratch) say the same, 0..1000: 1000 when
- * they are equal but for case, space and punctuation; else twice the share of words in common
- * (Dice). Allocates in scratch alone and leaves it as it was; answers SHEAF_ABSENT without memory. */
+ * they are equal but for case (of Latin, Greek and Cyrillic letters), space and punctuation; else
+ * twice the share of words in common (Dice). Allocates in scratch alone and leaves it as it was; answers SHEAF_ABSENT without memory. */
 int64_t sheaf__prompts_agreement(sheaf_slice a, sheaf_slice b, sheaf_buf *scratch);
 
 #endif

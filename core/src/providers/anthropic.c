@@ -429,6 +429,6 @@ const sheaf_provider sheaf__anthropic = {
     .tool_call = tool_call,
     .traits = sheaf__anthropic_traits,
     .share = sheaf__anthropic_share,
-    .items = sheaf__items_none,
+    .items = sheaf__anthropic_items,
     .part = sheaf__anthropic_part,
 };

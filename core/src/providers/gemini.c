@@ -342,6 +342,6 @@ const sheaf_provider sheaf__gemini = {
     .tool_call = tool_call,
     .traits = sheaf__gemini_traits,
     .share = sheaf__gemini_share,
-    .items = sheaf__items_none,
+    .items = sheaf__gemini_items,
     .part = sheaf__gemini_part,
 };

@@ -1,19 +1,33 @@
-/* sharing.c: what a final body may share with others, one body for several.
+/* sharing.c: what a final body may share with others, and one body for several.
  *
- * Outline: values; the cursor; inputs and messages; the members of a body; the key; edits; the one
- * body. Replies: sharing_reply.c. What is read here decides about other people's requests, so doubt
- * means alone: an unknown member, one that stands twice, a key with escapes (it may name what a
- * rule would have refused). */
+ * Outline: values; the cursor; inputs and messages; the members of a body; traits and keys; what is
+ * added; the one body. Replies: sharing_reply.c. What is read here decides about other people's
+ * requests, so doubt means alone: an unknown member, one that stands twice, a key with escapes (it
+ * may name what a rule would have refused). */
 #include "providers/sharing.h"
 
 #include "base/mem.h"
 #include "base/random.h"
-#include "base/swar.h"
 #include "providers/decoding.h"
 #include "providers/messages.h"
 
-#define ONCE_FROM SHEAF__MEMBER_LIST
-#define INSIDE_TO SHEAF__MEMBER_NEST
+/* A body as its rules see it. */
+typedef struct outline {
+  const sheaf__share_rules *rules;
+  uint32_t share;
+  uint32_t inputs;
+  uint32_t seen;  /* 1 << role of the members that are there */
+  bool is_list;   /* INPUTS: several inputs, or one in an array of its own */
+  bool is_tokens; /* INPUTS: as tokens */
+  bool is_twice;  /* a member that may stand once stands twice */
+  bool is_odd;    /* what the last of two members says, or one under another spelling, may count */
+  bool deterministic;
+  int64_t output_cap;
+  sheaf_slice body;                        /* from its brace */
+  sheaf_slice own;                         /* as in sheaf_traits */
+  sheaf_slice system;                      /* inside of a JSON string; data NULL: there is none */
+  sheaf_slice values[SHEAF__MEMBER_COUNT]; /* of the roles that stand once at most */
+} outline;
 
 /* ---- Values ---- */
 
@@ -21,21 +35,20 @@ static bool is_null(sheaf_slice value) {
   return sheaf_json_kind(value) == SHEAF_JSON_NULL;
 }
 
-/* [] or {}, with or without space in it. */
-static bool is_empty(sheaf_slice container) {
-  for (size_t i = 1; i + 1 < container.bytes; i++) {
-    if ((unsigned char)container.data[i] > ' ') return false;
-  }
-  return true;
+static bool is_false(sheaf_slice value) {
+  return sheaf_json_kind(value) == SHEAF_JSON_BOOL && !sheaf_json_true(value);
+}
+
+/* Whether nothing but space stands between p and the closing bracket. */
+static bool is_closing(const char *p, const char *end) {
+  while (p < end && (unsigned char)*p <= ' ') p++;
+  return p < end && (*p == '}' || *p == ']');
 }
 
 static bool is_off(sheaf_slice value) {
-  switch (sheaf_json_kind(value)) {
-    case SHEAF_JSON_NULL: return true;
-    case SHEAF_JSON_BOOL: return !sheaf_json_true(value);
-    case SHEAF_JSON_ARRAY: return is_empty(value);
-    default: return false;
-  }
+  if (sheaf_json_kind(value) == SHEAF_JSON_ARRAY)
+    return is_closing(value.data + 1, value.data + value.bytes);
+  return is_null(value) || is_false(value);
 }
 
 /* 0, -0, 0.0, 0e5: no digit before the exponent but 0. */
@@ -65,212 +78,202 @@ static bool is_free_format(sheaf_slice value) {
   return sheaf_json_iter_next(&iter, &key, &type) != SHEAF_OK;
 }
 
-/* ---- The cursor ---- */
+/* ---- The cursor: a place in a document, moved over every byte once. Of bytes that are no JSON it
+ * makes nonsense, but always moves on and never past the end. ---- */
 
-static void skip_space(sheaf__cursor *c) {
-  while (c->at < c->end && ((unsigned char)*c->at <= ' ' || *c->at == ',')) c->at++;
+typedef sheaf_json_iter cursor; /* of an array, whatever it is in */
+
+static void skip_space(cursor *c, char also) {
+  while (c->at < c->end && ((unsigned char)*c->at <= ' ' || *c->at == also)) c->at++;
 }
 
-bool sheaf__cursor_enter(sheaf__cursor *c, char bracket) {
-  skip_space(c);
+/* Steps behind a bracket if it comes next. */
+static bool take_bracket(cursor *c, char bracket) {
+  skip_space(c, ',');
   if (c->at == c->end || *c->at != bracket) return false;
   c->at++;
   return true;
 }
 
-bool sheaf__cursor_more(sheaf__cursor *c, char bracket) {
-  skip_space(c);
-  if (c->at == c->end) return false;
-  if (*c->at != bracket) return true;
-  c->at++;
-  return false;
+/* Whether another element or member comes; steps behind the closing bracket if not. */
+static bool has_more(cursor *c, char bracket) {
+  return !take_bracket(c, bracket) && c->at < c->end;
 }
 
-/* p is behind the opening quote; the answer is the closing one, or the end. */
-static inline const char *find_quote(const char *p, const char *end) {
-  for (;;) {
-    while (end - p >= 8) {
-      uint64_t mask = sheaf__string_ends(sheaf__load8(p));
-      if (mask) {
-        p += sheaf__first_byte(mask);
-        break;
-      }
-      p += 8;
-    }
-    while (p < end && *p != '"' && *p != '\\') p++;
-    if (end - p < 2 || *p == '"') return p;
-    p += 2;
-  }
-}
-
-sheaf_slice sheaf__cursor_value(sheaf__cursor *c) {
-  const char *start = c->at;
-  if (start < c->end && *start == '"') {
-    const char *quote = find_quote(start + 1, c->end);
-    c->at = quote < c->end ? quote + 1 : c->end;
-    return (sheaf_slice){start, (size_t)(c->at - start)};
-  }
-  sheaf_json_iter iter = {.at = start, .end = c->end, .is_object = false};
+/* The next value whole. */
+static sheaf_slice take_value(cursor *c) {
   sheaf_slice key, value = {NULL, 0};
-  if (sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK) {
-    c->at = iter.at;
-  } else {
-    c->at = c->end; /* a bracket that closes nothing */
-  }
+  if (sheaf_json_iter_next(c, &key, &value) != SHEAF_OK) c->at = c->end;
   return value;
 }
 
-sheaf_slice sheaf__cursor_key(sheaf__cursor *c) {
-  sheaf_slice key = sheaf_json_inside(sheaf__cursor_value(c));
-  while (c->at < c->end && ((unsigned char)*c->at <= ' ' || *c->at == ':')) c->at++;
+/* The inside of a key, up to its value. */
+static sheaf_slice take_key(cursor *c) {
+  sheaf_slice key = sheaf_json_inside(take_value(c));
+  skip_space(c, ':');
   return key;
 }
 
 /* ---- Inputs and messages ---- */
 
-/* A token: digits and nothing else. */
-static bool is_token(sheaf_slice value) {
+/* A token, or several in an array of their own. */
+static bool are_tokens(sheaf_slice value) {
+  bool has_digit = false;
+  if (sheaf_json_kind(value) == SHEAF_JSON_ARRAY && value.bytes >= 2)
+    value = (sheaf_slice){value.data + 1, value.bytes - 2};
   for (size_t i = 0; i < value.bytes; i++) {
-    if (value.data[i] < '0' || value.data[i] > '9') return false;
+    char c = value.data[i];
+    bool is_digit = c >= '0' && c <= '9';
+    if (!is_digit && c != ',' && (unsigned char)c > ' ') return false;
+    has_digit |= is_digit;
   }
-  return value.bytes > 0;
+  return has_digit;
 }
 
-/* The tokens of one input, the cursor being behind their bracket. */
-static bool take_tokens(sheaf__cursor *c) {
-  uint32_t count = 0;
-  while (sheaf__cursor_more(c, ']')) {
-    if (!is_token(sheaf__cursor_value(c))) return false;
-    count = 1;
-  }
-  return count > 0;
-}
-
-/* Empty inputs are refused by the providers, which would take the others along. */
-static bool take_input(const sheaf__share_rules *rules, sheaf__outline *o, sheaf__cursor *c) {
-  if (c->at == c->end) return false;
-  bool is_tokens = *c->at == '[';
-  if (o->inputs > 0 && is_tokens != o->is_tokens) return false;
-  if (o->inputs == UINT32_MAX || (is_tokens && !rules->has_tokens)) return false;
-  o->is_tokens = is_tokens;
-  o->inputs++;
-  if (is_tokens) return sheaf__cursor_enter(c, '[') && take_tokens(c);
-  sheaf_slice text = sheaf__cursor_value(c);
-  return sheaf_json_kind(text) == SHEAF_JSON_STRING && text.bytes > 2;
-}
-
-/* A string, strings, the tokens of one input, or arrays of tokens. */
-static bool take_inputs(const sheaf__share_rules *rules, sheaf__outline *o, sheaf__cursor *c) {
+/* A string, strings, the tokens of one input, or arrays of tokens. Empty inputs are refused by the
+ * providers, which would take the others along. */
+static bool take_inputs(outline *o, cursor *c) {
   const char *start = c->at;
+  uint32_t kind = SHEAF_JSON_NONE;
   o->inputs = 0;
-  if (!sheaf__cursor_enter(c, '[')) {
-    if (!take_input(rules, o, c)) return false;
-  } else {
-    bool is_more = sheaf__cursor_more(c, ']');
-    if (!is_more) return false;
-    if (is_token((sheaf_slice){c->at, 1})) {
-      o->inputs = 1;
-      o->is_tokens = true;
-      if (!rules->has_tokens || !take_tokens(c)) return false;
-    } else {
-      o->is_list = true;
-      for (; is_more; is_more = sheaf__cursor_more(c, ']')) {
-        if (!take_input(rules, o, c)) return false;
-      }
-    }
+  o->is_list = take_bracket(c, '[');
+  while (o->is_list ? has_more(c, ']') : o->inputs == 0) {
+    sheaf_slice input = take_value(c);
+    uint32_t before = kind;
+    kind = sheaf_json_kind(input);
+    o->is_tokens = kind != SHEAF_JSON_STRING;
+    if (o->is_tokens ? !(o->rules->has_tokens && are_tokens(input)) : input.bytes <= 2)
+      return false;
+    if (o->inputs++ > 0 && kind != before) return false;
+  }
+  if (o->is_tokens && !o->is_list) return false;
+  if (kind == SHEAF_JSON_NUMBER) {
+    o->inputs = 1;
+    o->is_list = false;
   }
   o->own = (sheaf_slice){start, (size_t)(c->at - start)};
-  return rules->inputs_max == 0 || o->inputs <= rules->inputs_max;
+  uint32_t most = o->rules->inputs_max;
+  return o->inputs > 0 && (most == 0 || o->inputs <= most);
 }
 
-static bool take_message(sheaf__cursor *c, sheaf_slice *role, sheaf_slice *content) {
-  *role = *content = (sheaf_slice){NULL, 0};
-  if (!sheaf__cursor_enter(c, '{')) return false;
-  while (sheaf__cursor_more(c, '}')) {
-    sheaf_slice key = sheaf__cursor_key(c);
-    sheaf_slice *wanted = sheaf__is(key, "role")      ? role
-                          : sheaf__is(key, "content") ? content
-                                                      : NULL;
-    if (!wanted || wanted->bytes > 0) return false;
-    *wanted = sheaf__cursor_value(c);
-  }
-  return sheaf_json_kind(*role) == SHEAF_JSON_STRING &&
-         sheaf_json_kind(*content) == SHEAF_JSON_STRING;
+/* The text of a message; empty where it is not one plain text. */
+static sheaf_slice take_text(const outline *o, cursor *c) {
+  sheaf_slice text = {NULL, 0};
+  if (o->rules->chat != SHEAF__CHAT_PARTS) return take_value(c);
+  if (!take_bracket(c, '[') || !take_bracket(c, '{') || !has_more(c, '}')) return text;
+  if (sheaf__is(take_key(c), "text")) text = take_value(c);
+  if (has_more(c, '}') || has_more(c, ']')) text.bytes = 0;
+  return text;
 }
 
-bool sheaf__share_chat(sheaf__outline *o, sheaf__cursor *c, const char *const *roles,
-                       size_t role_count) {
-  sheaf_slice role, content;
-  if (!sheaf__cursor_enter(c, '[') || !take_message(c, &role, &content)) return false;
-  for (size_t i = 0; i < role_count; i++) {
-    if (!sheaf_json_equals(role, roles[i])) continue;
-    o->system = sheaf_json_inside(content);
-    if (!take_message(c, &role, &content)) return false;
-    break;
+/* A message of a role, which may be missing, and a plain text, and nothing else. */
+static bool take_message(const outline *o, cursor *c, sheaf_slice *role, sheaf_slice *text) {
+  const char *name = o->rules->chat == SHEAF__CHAT_PARTS ? "parts" : "content";
+  *role = *text = (sheaf_slice){NULL, 0};
+  if (!take_bracket(c, '{')) return false;
+  while (has_more(c, '}')) {
+    sheaf_slice key = take_key(c);
+    if (sheaf__is(key, "role") && role->bytes == 0) {
+      *role = take_value(c);
+    } else if (sheaf__is(key, name) && text->bytes == 0) {
+      *text = take_text(o, c);
+      if (sheaf_json_kind(*text) != SHEAF_JSON_STRING) return false;
+    } else {
+      return false;
+    }
   }
-  if (!sheaf_json_equals(role, "user")) return false;
-  o->own = sheaf_json_inside(content);
-  return !sheaf__cursor_more(c, ']');
+  return text->bytes > 0;
+}
+
+static bool is_system(const outline *o, sheaf_slice role) {
+  if (o->rules->chat > SHEAF__CHAT_SYSTEM) return false;
+  if (sheaf_json_equals(role, "system")) return true;
+  return o->rules->chat == SHEAF__CHAT_DEVELOPER && sheaf_json_equals(role, "developer");
+}
+
+/* One user's message, a system's before it at most. */
+static bool take_chat(outline *o, cursor *c) {
+  sheaf_slice role, text;
+  if (!take_bracket(c, '[') || !take_message(o, c, &role, &text)) return false;
+  if (is_system(o, role)) {
+    o->values[SHEAF__MEMBER_SYSTEM] = text;
+    o->system = sheaf_json_inside(text);
+    if (!take_message(o, c, &role, &text)) return false;
+  }
+  o->own = sheaf_json_inside(text);
+  bool may_lack_role = o->rules->chat == SHEAF__CHAT_PARTS;
+  if (!sheaf_json_equals(role, "user") && !(may_lack_role && role.bytes == 0)) return false;
+  return !has_more(c, ']');
+}
+
+/* A system's text of its own; a role of it means nothing and is kept. */
+static bool take_system(outline *o, cursor *c) {
+  sheaf_slice role, text;
+  if (o->rules->chat != SHEAF__CHAT_PARTS) {
+    text = take_value(c);
+  } else if (!take_message(o, c, &role, &text)) {
+    return false;
+  }
+  o->system = sheaf_json_inside(text);
+  return sheaf_json_kind(text) == SHEAF_JSON_STRING;
 }
 
 /* ---- The members of a body ---- */
 
-static uint32_t find_role(const sheaf__member_rule *rules, size_t count, sheaf_slice key,
-                          uint32_t unknown) {
-  for (size_t i = 0; i < count; i++) {
-    if (rules[i].bytes != key.bytes || rules[i].name[0] != key.data[0]) continue;
-    if (memcmp(rules[i].name, key.data, key.bytes) == 0) return rules[i].role;
+static uint32_t find_role(const char *table, sheaf_slice key) {
+  uint32_t role = SHEAF__MEMBER_UNKNOWN;
+  while (*table) {
+    if ((unsigned char)*table < SHEAF__MEMBER_COUNT) role = (unsigned char)*table++;
+    size_t bytes = strlen(table);
+    if (bytes == key.bytes && memcmp(table, key.data, bytes) == 0) return role;
+    table += bytes + 1;
   }
-  return unknown;
+  return SHEAF__MEMBER_UNKNOWN;
 }
 
 /* A cap of 0 asks for no answer, and one below 0 is either none or a mistake. */
-static bool read_cap(const sheaf__share_rules *rules, sheaf__outline *o, sheaf_slice value) {
+static bool read_cap(outline *o, sheaf_slice value) {
   int64_t cap = 0;
   if (is_null(value)) return true;
   if (sheaf_json_kind(value) != SHEAF_JSON_NUMBER) return false;
   if (sheaf_json_int(value, &cap) != SHEAF_OK) return false;
-  if (cap < 0) return rules->below_zero_caps;
+  if (cap < 0) return o->rules->below_zero_caps;
   o->output_cap = cap;
   return cap > 0;
 }
 
-static bool take_object(const sheaf__share_rules *rules, sheaf__outline *o, sheaf__cursor *c,
-                        bool is_nested);
+static bool take_object(outline *o, cursor *c, const char *table);
 
 /* Members whose inside is looked at: false where it is not what may share, wherever the cursor
  * stands then. */
-static bool take_inside(const sheaf__share_rules *rules, sheaf__outline *o, uint32_t role,
-                        sheaf__cursor *c) {
+static bool take_inside(outline *o, uint32_t role, cursor *c) {
   switch (role) {
-    case SHEAF__MEMBER_LIST: return take_inputs(rules, o, c);
-    case SHEAF__MEMBER_CHAT: return rules->read_chat && rules->read_chat(o, c);
-    case SHEAF__MEMBER_SYSTEM: return rules->read_system && rules->read_system(o, c);
-    default: return take_object(rules, o, c, true);
+    case SHEAF__MEMBER_LIST: return take_inputs(o, c);
+    case SHEAF__MEMBER_CHAT: return take_chat(o, c);
+    case SHEAF__MEMBER_SYSTEM: return take_system(o, c);
+    /* A nested object is told from a broken one by its brace. */
+    default: return take_object(o, c, o->rules->nested) && c->at[-1] == '}';
   }
 }
 
 /* Whether the body may share as far as this value goes. */
-static bool allows(const sheaf__share_rules *rules, sheaf__outline *o, uint32_t role,
-                   sheaf_slice value) {
+static bool allows(outline *o, uint32_t role, sheaf_slice value) {
+  int64_t number = 1;
   switch (role) {
     case SHEAF__MEMBER_OFF: return is_off(value);
-    case SHEAF__MEMBER_ONE: {
-      int64_t number = 0;
+    case SHEAF__MEMBER_ONE:
       return is_null(value) || (sheaf_json_int(value, &number) == SHEAF_OK && number == 1);
-    }
     case SHEAF__MEMBER_NEVER: return is_null(value);
-    case SHEAF__MEMBER_CAP: return rules->share != SHEAF_SHARE_PROMPTS || read_cap(rules, o, value);
+    case SHEAF__MEMBER_CAP: return read_cap(o, value);
     case SHEAF__MEMBER_TEMPERATURE: o->deterministic = is_zero(value); return true;
     case SHEAF__MEMBER_FORMAT: return is_free_format(value);
-    case SHEAF__MEMBER_STREAM:
-      return sheaf_json_kind(value) == SHEAF_JSON_BOOL && !sheaf_json_true(value);
+    case SHEAF__MEMBER_STREAM: return is_false(value);
     default: return true;
   }
 }
 
 /* Of two temperatures one counts, and which is the server's choice. */
-static void note_once(sheaf__outline *o, uint32_t role) {
+static void note_once(outline *o, uint32_t role) {
   if (o->seen & 1u << role) {
     o->is_twice = true;
     if (role == SHEAF__MEMBER_TEMPERATURE || role == SHEAF__MEMBER_NEST) o->is_odd = true;
@@ -278,107 +281,96 @@ static void note_once(sheaf__outline *o, uint32_t role) {
   o->seen |= 1u << role;
 }
 
-static bool take_member(const sheaf__share_rules *rules, sheaf__outline *o, uint32_t role,
-                        sheaf__cursor *c) {
+static bool take_member(outline *o, uint32_t role, cursor *c) {
   const char *start = c->at;
-  bool may_share = true;
   if (start == c->end) return false; /* a key and nothing behind it */
-  if (role >= ONCE_FROM) note_once(o, role);
-  if (role >= ONCE_FROM && role <= INSIDE_TO) {
-    may_share = take_inside(rules, o, role, c);
-    if (may_share) {
-      o->values[role] = (sheaf_slice){start, (size_t)(c->at - start)};
-      return true;
-    }
-    c->at = start;
+  if (role < SHEAF__MEMBER_LIST) return allows(o, role, take_value(c));
+  note_once(o, role);
+  bool is_inside = role <= SHEAF__MEMBER_NEST;
+  if (is_inside && take_inside(o, role, c)) {
+    o->values[role] = (sheaf_slice){start, (size_t)(c->at - start)};
+    return true;
   }
-  sheaf_slice value = sheaf__cursor_value(c);
-  o->values[role] = value;
-  return may_share && allows(rules, o, role, value);
+  c->at = start;
+  o->values[role] = take_value(c);
+  return !is_inside && allows(o, role, o->values[role]);
 }
 
-static bool take_object(const sheaf__share_rules *rules, sheaf__outline *o, sheaf__cursor *c,
-                        bool is_nested) {
-  const sheaf__member_rule *table = is_nested ? rules->nested : rules->members;
-  size_t count = is_nested ? rules->nested_count : rules->member_count;
-  uint32_t unknown = rules->open ? SHEAF__MEMBER_PLAIN : SHEAF__MEMBER_COUNT;
+static bool take_object(outline *o, cursor *c, const char *table) {
   bool may_share = true;
-  if (!sheaf__cursor_enter(c, '{')) return false;
-  while (sheaf__cursor_more(c, '}')) {
-    sheaf_slice key = sheaf__cursor_key(c);
-    uint32_t role = find_role(table, count, key, unknown);
-    if (role == unknown) {
+  if (!take_bracket(c, '{')) return false;
+  while (has_more(c, '}')) {
+    sheaf_slice key = take_key(c);
+    uint32_t role = find_role(table, key);
+    if (role == SHEAF__MEMBER_UNKNOWN) {
       if (key.bytes > 0 && memchr(key.data, '\\', key.bytes)) o->is_odd = true;
-      if (role == SHEAF__MEMBER_COUNT) may_share = false;
-      sheaf__cursor_value(c);
-    } else if (!take_member(rules, o, role, c)) {
-      may_share = false;
+      take_value(c);
+      may_share &= o->rules->open;
+    } else {
+      may_share &= take_member(o, role, c);
     }
   }
-  /* A nested object is told from a broken one by its brace. */
-  return is_nested ? may_share && c->at[-1] == '}' : may_share;
+  return may_share;
 }
 
-void sheaf__outline_read(const sheaf__share_rules *rules, sheaf_slice body, sheaf__outline *o) {
-  while (body.bytes > 0 && (unsigned char)body.data[0] <= ' ') body = sheaf__slice_from(body, 1);
-  sheaf__cursor cursor = {.at = body.data, .end = body.data + body.bytes};
-  *o = (sheaf__outline){.output_cap = SHEAF_ABSENT, .body = body};
-  bool may_share = body.bytes > 0 && take_object(rules, o, &cursor, false);
+/* Reads a body; what is not shareable has share NONE. The document is not checked: of broken JSON
+ * the outline is nonsense, but within its bounds. */
+static void read_outline(const sheaf__share_rules *rules, sheaf_slice body, outline *o) {
+  cursor c = {.at = body.data, .end = body.data + body.bytes};
+  skip_space(&c, ' ');
+  *o =
+      (outline){.rules = rules, .output_cap = SHEAF_ABSENT, .body = {c.at, (size_t)(c.end - c.at)}};
+  bool may_share = take_object(o, &c, rules->members);
+  if (o->is_odd || o->is_twice || (o->seen & rules->needed) != rules->needed) may_share = false;
   if (o->is_odd) o->deterministic = false;
   if (rules->deterministic) o->deterministic = true;
-  if (o->is_odd || o->is_twice || (o->seen & rules->needed) != rules->needed) may_share = false;
   if (may_share && o->own.bytes > 0) o->share = rules->share;
 }
 
-/* ---- The key ---- */
+/* ---- Traits and keys ---- */
 
-/* What differs between bodies of one key, in the order of its places. */
-static uint32_t find_holes(const sheaf__outline *o, sheaf_slice holes[2]) {
-  sheaf_slice cap = o->values[SHEAF__MEMBER_CAP];
-  holes[0] = o->own;
-  if (o->share != SHEAF_SHARE_PROMPTS || o->output_cap == SHEAF_ABSENT) return 1;
-  holes[cap.data < o->own.data ? 1 : 0] = o->own;
-  holes[cap.data < o->own.data ? 0 : 1] = cap;
-  return 2;
-}
-
-/* The n-th run of bytes outside the holes. */
-static sheaf_slice find_run(const sheaf__outline *o, const sheaf_slice *holes, uint32_t count,
-                            uint32_t n) {
-  const char *from = n == 0 ? o->body.data : holes[n - 1].data + holes[n - 1].bytes;
-  const char *to = n == count ? o->body.data + o->body.bytes : holes[n].data;
-  return (sheaf_slice){from, (size_t)(to - from)};
-}
-
-static uint64_t find_key(const sheaf__outline *o, uint32_t operation) {
-  sheaf_slice holes[2];
-  uint32_t count = find_holes(o, holes);
-  uint64_t key = (uint64_t)operation << 8 | o->share << 1 | (o->is_tokens ? 1u : 0u);
-  for (uint32_t n = 0; n <= count; n++) {
-    sheaf_slice run = find_run(o, holes, count, n);
-    key = sheaf__hash(run.data, run.bytes, key);
+/* What must be equal to share a call: the bytes in front of, between and behind what is a member's
+ * own and its cap. */
+enum { RUNS = 3 };
+static void find_runs(const outline *o, sheaf_slice runs[RUNS]) {
+  const char *end = o->body.data + o->body.bytes;
+  sheaf_slice first = o->own, second = {end, 0};
+  if (o->output_cap != SHEAF_ABSENT) second = o->values[SHEAF__MEMBER_CAP];
+  if (second.data < first.data) {
+    first = second;
+    second = o->own;
   }
+  const char *behind_first = first.data + first.bytes, *behind = second.data + second.bytes;
+  runs[0] = (sheaf_slice){o->body.data, (size_t)(first.data - o->body.data)};
+  runs[1] = (sheaf_slice){behind_first, (size_t)(second.data - behind_first)};
+  runs[2] = (sheaf_slice){behind, (size_t)(end - behind)};
+}
+
+static uint64_t find_key(const outline *o, uint32_t operation) {
+  sheaf_slice runs[RUNS];
+  uint64_t key = (uint64_t)operation << 8 | o->share << 1 | (o->is_tokens ? 1u : 0u);
+  find_runs(o, runs);
+  for (int i = 0; i < RUNS; i++) key = sheaf__hash(runs[i].data, runs[i].bytes, key);
   return key;
 }
 
 /* What one key promises, proved: a hash alone would let two tenants meet who worked at it. */
-static bool agree(const sheaf__outline *a, const sheaf__outline *b) {
-  sheaf_slice holes_a[2], holes_b[2];
-  if (a->share != b->share || a->is_tokens != b->is_tokens) return false;
-  uint32_t count = find_holes(a, holes_a);
-  if (find_holes(b, holes_b) != count) return false;
-  for (uint32_t n = 0; n <= count; n++) {
-    sheaf_slice run = find_run(a, holes_a, count, n);
-    if (!sheaf__slice_equal(run, find_run(b, holes_b, count, n))) return false;
+static bool agree(const outline *a, const outline *b) {
+  sheaf_slice runs_a[RUNS], runs_b[RUNS];
+  if (b->share == SHEAF_SHARE_NONE || a->is_tokens != b->is_tokens) return false;
+  find_runs(a, runs_a);
+  find_runs(b, runs_b);
+  for (int i = 0; i < RUNS; i++) {
+    if (!sheaf__slice_equal(runs_a[i], runs_b[i])) return false;
   }
   return true;
 }
 
 void sheaf__share_traits(const sheaf__share_rules *rules, uint32_t operation, sheaf_slice body,
                          sheaf_traits *traits) {
-  sheaf__outline o;
+  outline o;
   sheaf_json_facts facts;
-  sheaf__outline_read(rules, body, &o);
+  read_outline(rules, body, &o);
   *traits = (sheaf_traits){.struct_bytes = sizeof *traits,
                            .inputs = 1,
                            .output_cap = SHEAF_ABSENT,
@@ -397,105 +389,144 @@ void sheaf__share_traits(const sheaf__share_rules *rules, uint32_t operation, sh
   traits->tokens_max = rules->tokens_max;
 }
 
-/* ---- Edits ---- */
+/* ---- What is added ---- */
 
-sheaf__edit *sheaf__edit_add(sheaf__edits *edits, const char *at, size_t removed) {
-  SHEAF_ASSERT(edits->count < SHEAF__EDITS_MAX);
-  sheaf__edit *edit = &edits->list[edits->count++];
-  *edit = (sheaf__edit){.at = at, .removed = removed, .number = SHEAF_ABSENT};
-  return edit;
+/* A place of the first member's body where bytes are taken out and text put in. */
+typedef struct edit {
+  const char *at;
+  size_t removed;
+  const char *text;
+  bool is_member; /* of an object or array: set off by commas */
+} edit;
+
+#define EDITS_MAX 12
+typedef struct edits {
+  uint32_t count;
+  edit list[EDITS_MAX]; /* by place; those of one place as they were added */
+} edits;
+
+static void add_edit(edits *all, edit added) {
+  uint32_t n = all->count++;
+  SHEAF_ASSERT(n < EDITS_MAX);
+  for (; n > 0 && all->list[n - 1].at > added.at; n--) all->list[n] = all->list[n - 1];
+  all->list[n] = added;
 }
 
-void sheaf__edit_first(sheaf__edits *edits, sheaf_slice object, sheaf_slice text, int64_t number,
-                       sheaf_slice behind) {
-  sheaf__edit *edit = sheaf__edit_add(edits, object.data + 1, 0);
-  edit->pieces[0] = text;
-  edit->number = number;
-  edit->pieces[1] = behind;
-  if (!is_empty(object)) edit->pieces[2] = SHEAF_LITERAL(",");
+static void replace(edits *all, sheaf_slice value, const char *text) {
+  add_edit(all, (edit){.at = value.data, .removed = value.bytes, .text = text});
 }
 
-/* By place; those of one place stay in the order in which they were added. */
-static void sort_edits(sheaf__edits *edits) {
-  for (uint32_t i = 1; i < edits->count; i++) {
-    sheaf__edit edit = edits->list[i];
-    uint32_t place = i;
-    for (; place > 0 && edits->list[place - 1].at > edit.at; place--) {
-      edits->list[place] = edits->list[place - 1];
+static void insert(edits *all, sheaf_slice object, const char *text) {
+  add_edit(all, (edit){.at = object.data + 1, .text = text, .is_member = true});
+}
+
+static const char *value_of(const char *text) {
+  while (*text++ != ':') continue;
+  return text;
+}
+
+/* The object or array that an addition goes into. */
+static sheaf_slice find_place(const outline *first, uint32_t place) {
+  if (place == SHEAF__IN_CHAT) return first->values[SHEAF__MEMBER_CHAT];
+  sheaf_slice nest = first->values[SHEAF__MEMBER_NEST];
+  return place == SHEAF__IN_NEST && nest.bytes > 0 ? nest : first->body;
+}
+
+static void add_all(const outline *first, bool has_cap, edits *all) {
+  bool is_nest_open = false;
+  for (const sheaf__addition *a = first->rules->additions; a->role; a++) {
+    sheaf_slice value = first->values[a->role], place = find_place(first, a->place);
+    if (a->role == SHEAF__MEMBER_CAP && !has_cap) {
+      /* One member's cap would cut everybody's answers: none, in the words of all providers. */
+      if (first->output_cap != SHEAF_ABSENT) replace(all, value, "null");
+    } else if (value.bytes == 0) {
+      if (a->place == SHEAF__IN_NEST && place.data == first->body.data && !is_nest_open) {
+        insert(all, place, first->rules->nest);
+        is_nest_open = true;
+      }
+      insert(all, place, a->text);
+    } else if (a->role == SHEAF__MEMBER_CAP || a->role == SHEAF__MEMBER_FORMAT) {
+      replace(all, value, value_of(a->text));
     }
-    edits->list[place] = edit;
+    if (is_nest_open && a[1].place != SHEAF__IN_NEST) {
+      insert(all, place, "}");
+      is_nest_open = false;
+    }
   }
-}
-
-int32_t sheaf__share_write(const sheaf__outline *first, sheaf__edits *edits, sheaf_buf *body) {
-  const char *at = first->body.data, *end = at + first->body.bytes;
-  sort_edits(edits);
-  for (uint32_t i = 0; i < edits->count; i++) {
-    const sheaf__edit *edit = &edits->list[i];
-    SHEAF_ASSERT(edit->at >= at && edit->at + edit->removed <= end);
-    sheaf_buf_append(body, at, (size_t)(edit->at - at));
-    sheaf_buf_append_slice(body, edit->pieces[0]);
-    if (edit->number != SHEAF_ABSENT) sheaf_buf_append_i64(body, edit->number);
-    sheaf_buf_append_slice(body, edit->pieces[1]);
-    sheaf_buf_append_slice(body, edit->pieces[2]);
-    at = edit->at + edit->removed;
-  }
-  return sheaf_buf_append(body, at, (size_t)(end - at));
 }
 
 /* ---- The one body ---- */
 
-int32_t sheaf__share_agree(const sheaf__share_rules *rules, const sheaf_shared *shared,
-                           sheaf__outline *first) {
-  sheaf__outline o;
-  if (shared->count == 0) return SHEAF_E_FIELD;
-  sheaf__outline_read(rules, shared->bodies[0], first);
-  if (first->share != shared->share || first->share == SHEAF_SHARE_NONE) return SHEAF_E_FIELD;
-  for (uint32_t i = 1; i < shared->count; i++) {
-    sheaf__outline_read(rules, shared->bodies[i], &o);
-    if (!agree(first, &o)) return SHEAF_E_FIELD;
+void sheaf__put_text(sheaf_buf *buf, const char *text, const sheaf_slice *values, int64_t number) {
+  for (;;) {
+    const char *from = text;
+    while (*text && *text != '$') text++;
+    sheaf_buf_append(buf, from, (size_t)(text - from));
+    if (!*text) return;
+    if (text[1] == '#') {
+      sheaf_buf_append_i64(buf, number);
+    } else {
+      sheaf_buf_append_slice(buf, values[text[1] - '0']);
+    }
+    text += 2;
   }
-  return SHEAF_OK;
 }
 
-/* A member's inputs as elements of a list. */
-static sheaf_slice find_elements(const sheaf__outline *o) {
-  return o->is_list ? (sheaf_slice){o->own.data + 1, o->own.bytes - 2} : o->own;
-}
-
-int32_t sheaf__share_inputs(const sheaf__share_rules *rules, const sheaf_shared *shared,
-                            sheaf_buf *body) {
-  sheaf__outline first, o;
-  int32_t status = sheaf__share_agree(rules, shared, &first);
-  if (status != SHEAF_OK) return status;
-  size_t bytes = first.body.bytes + 2;
-  for (uint32_t i = 1; i < shared->count; i++) bytes += shared->traits[i].own.bytes + 1;
-  sheaf_buf_reserve(body, bytes);
-  sheaf_slice run = find_run(&first, &first.own, 1, 0);
-  sheaf_buf_append_slice(body, run);
-  SHEAF__PUT(body, "[");
-  for (uint32_t i = 0; i < shared->count; i++) {
-    sheaf__outline_read(rules, shared->bodies[i], &o);
-    if (i > 0) SHEAF__PUT(body, ",");
-    sheaf_buf_append_slice(body, find_elements(&o));
-  }
-  SHEAF__PUT(body, "]");
-  return sheaf_buf_append_slice(body, find_run(&first, &first.own, 1, 1));
-}
-
-void sheaf__share_prompts(const sheaf__outline *first, const sheaf_shared *shared,
-                          sheaf__edits *edits) {
-  sheaf_slice cap = first->values[SHEAF__MEMBER_CAP];
-  sheaf__edit_add(edits, first->own.data, first->own.bytes)->pieces[0] = shared->prompt;
+static void write_prompts(const outline *first, const sheaf_shared *shared, sheaf_buf *body) {
+  const sheaf_slice values[] = {shared->instructions, shared->schema, shared->prompt};
+  const char *at = first->body.data, *end = at + first->body.bytes;
+  edits all = {.count = 0};
+  replace(&all, first->own, "$2");
   if (first->system.data) {
-    sheaf__edit *edit = sheaf__edit_add(edits, first->system.data + first->system.bytes, 0);
-    if (first->system.bytes > 0) edit->pieces[0] = SHEAF_LITERAL("\\n\\n");
-    edit->pieces[1] = shared->instructions;
+    const char *text = first->system.bytes > 0 ? "\\n\\n$0" : "$0";
+    replace(&all, sheaf__slice_from(first->system, first->system.bytes), text);
   }
-  if (cap.bytes > 0 && shared->output_cap != SHEAF_ABSENT) {
-    sheaf__edit_add(edits, cap.data, cap.bytes)->number = shared->output_cap;
-  } else if (first->output_cap != SHEAF_ABSENT) {
-    /* One member's cap would cut everybody's answers: none, in the words of all providers. */
-    sheaf__edit_add(edits, cap.data, cap.bytes)->pieces[0] = SHEAF_LITERAL("null");
+  add_all(first, shared->output_cap != SHEAF_ABSENT, &all);
+  for (uint32_t i = 0; i < all.count; i++) {
+    const edit *e = &all.list[i];
+    bool is_last = i + 1 == all.count || e[1].at != e->at;
+    sheaf_buf_append(body, at, (size_t)(e->at - at));
+    if (e->is_member && e->text[0] != '}') sheaf__comma(body);
+    sheaf__put_text(body, e->text, values, shared->output_cap);
+    at = e->at + e->removed;
+    if (e->is_member && is_last && !is_closing(at, end)) SHEAF__PUT(body, ",");
   }
+  sheaf_buf_append(body, at, (size_t)(end - at));
+}
+
+/* The inputs of the n-th member as elements of the list that the first one has become. */
+static void put_inputs(const outline *o, uint32_t n, sheaf_buf *body) {
+  sheaf_slice runs[RUNS], inputs = o->own;
+  find_runs(o, runs);
+  if (o->is_list) inputs = (sheaf_slice){inputs.data + 1, inputs.bytes - 2};
+  if (n == 0) sheaf_buf_append_slice(body, runs[0]);
+  sheaf_buf_append_text(body, n == 0 ? "[" : ",");
+  sheaf_buf_append_slice(body, inputs);
+}
+
+int32_t sheaf__share_write(const sheaf__share_rules *rules, const sheaf_shared *shared,
+                           sheaf_buf *body) {
+  outline first, o;
+  const size_t before = body->bytes;
+  bool needs_cap = (rules->needed >> SHEAF__MEMBER_CAP & 1) != 0;
+  if (shared->count == 0 || shared->share != rules->share) return SHEAF_E_FIELD;
+  if (needs_cap && shared->output_cap == SHEAF_ABSENT) return SHEAF_E_FIELD; /* no such call */
+  read_outline(rules, shared->bodies[0], &first);
+  for (uint32_t i = 0; i < shared->count; i++) {
+    read_outline(rules, shared->bodies[i], &o);
+    if (!agree(&first, &o)) {
+      body->bytes = before;
+      return SHEAF_E_FIELD;
+    }
+    if (shared->share == SHEAF_SHARE_INPUTS) put_inputs(&o, i, body);
+  }
+  if (shared->share == SHEAF_SHARE_INPUTS) {
+    sheaf_slice runs[RUNS];
+    find_runs(&first, runs);
+    SHEAF__PUT(body, "]");
+    sheaf_buf_append_slice(body, runs[1]);
+  } else {
+    write_prompts(&first, shared, body);
+  }
+  return body->status;
 }
