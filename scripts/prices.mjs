@@ -64,14 +64,14 @@ for (const { id, name } of providers) {
       if (seen.has(text) || /^gpt-\d-\d(-|$)|^gpt-35|search|ft:gpt-4-0|:thinking/.test(text)) continue;
       seen.add(text);
       rows.push(
-        `    {"${name}", "${text}", ${nano(p.input_mtok, '0')}, ${nano(p.output_mtok, '0')}, ` +
-          `${nano(p.cache_read_mtok, 'SHEAF_ABSENT')}, ${nano(p.cache_write_mtok, 'SHEAF_ABSENT')}},`,
+        `PRICE(${name}, "${text}", ${nano(p.input_mtok, '0')}, ${nano(p.output_mtok, '0')}, ` +
+          `${nano(p.cache_read_mtok, 'NONE')}, ${nano(p.cache_write_mtok, 'NONE')})`,
       );
     }
   }
 }
 // A local server and the simulator cost nothing.
-for (const name of ['ollama', 'sim']) rows.push(`    {"${name}", "*", 0, 0, 0, 0},`);
+for (const name of ['ollama', 'sim']) rows.push(`PRICE(${name}, "*", 0, 0, 0, 0)`);
 
 console.log(`/* price_table.inc: prices in nano-USD per million tokens; made by scripts/prices.mjs, not by hand.
  *
@@ -81,8 +81,6 @@ console.log(`/* price_table.inc: prices in nano-USD per million tokens; made by 
 #define PRICE_TABLE_SOURCE "@pydantic/genai-prices ${version}"
 
 /* clang-format off */
-static const sheaf_price price_rows[] = {
-    /* provider, model, input, output, cache_read, cache_write */
+/* provider, model, input, output, cache_read, cache_write */
 ${rows.join('\n')}
-};
 /* clang-format on */`);

@@ -1,10 +1,11 @@
 /* abi.c: layouts and constants as one JSON text, made from the lists that the C code itself is made of, so
- * that nothing is typed twice. The host reads it once a module.
+ * that nothing is typed twice. It is in sheaf-described.wasm alone: who builds a host reads it there, and the
+ * modules are spared of it.
  *
  *   {"version":1,"sheaf":"0.1.0","mail":{"bytes":N,"fields":{"kind":["u32",0],...}},
  *    "constants":{"MAIL_START":1,...},"classes":["none",...],"status":{"E_FULL":-4,...},
- *    "options":[{"name","help","min","max","initial","choices"},...],
- *    "providers":[{"name","base_url","key_variables"},...]} */
+ *    "providers":[{"name","base_url","key_variables"},...],
+ *    "options":[{"name","help","min","max","initial","choices"},...]} */
 #include "exports.h"
 
 #define CONSTANT_MAP(X)          \
@@ -15,6 +16,7 @@
   X(WASM_MAIL_DELTA)             \
   X(WASM_MAIL_DISCARD)           \
   X(WASM_MAIL_NOTICE)            \
+  X(WASM_MAIL_GROUP)             \
   X(WASM_FLAG_STREAM)            \
   X(WASM_FLAG_TASK)              \
   X(WASM_FLAG_OK)                \
@@ -28,6 +30,11 @@
   X(WASM_FLAG_VOID)              \
   X(WASM_FLAG_REFUSED)           \
   X(WASM_FLAG_PROMPT)            \
+  X(WASM_FLAG_DETERMINISTIC)     \
+  X(WASM_FLAG_ALONE)             \
+  X(WASM_FLAG_RAW)               \
+  X(WASM_FLAG_DEDUPLICATED)      \
+  X(WASM_FLAG_CACHED)            \
   X(SHEAF_RECORD_RUN)            \
   X(SHEAF_RECORD_END)            \
   X(SHEAF_END_OK)                \
@@ -44,7 +51,8 @@
   X(SHEAF_NOTICE_BUDGET)         \
   X(SHEAF_NOTICE_RESENT_UNKNOWN) \
   X(SHEAF_NOTICE_STORE_FAILED)   \
-  X(SHEAF_NOTICE_RUN_DEADLINE)
+  X(SHEAF_NOTICE_RUN_DEADLINE)   \
+  X(SHEAF_NOTICE_MERGE_OFF)
 
 static void put_name(sheaf_buf *out, bool is_first, const char *name) {
   if (!is_first) sheaf_buf_append(out, ",", 1);
@@ -113,6 +121,11 @@ static void put_names(sheaf_buf *out) {
     if (i) sheaf_buf_append(out, ",", 1);
     sheaf_buf_append_string(out, sheaf_slice_of(sheaf_billing_name(i)));
   }
+  sheaf_buf_append_text(out, "],\"group_states\":[");
+  for (uint32_t i = 0; i <= SHEAF_GROUP_FAILED; i++) {
+    if (i) sheaf_buf_append(out, ",", 1);
+    sheaf_buf_append_string(out, sheaf_slice_of(sheaf_group_state_name(i)));
+  }
   sheaf_buf_append_text(out, "],\"status\":{");
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
     put_name(out, i == 0, codes[i].name);
@@ -121,9 +134,23 @@ static void put_names(sheaf_buf *out) {
   sheaf_buf_append(out, "}", 1);
 }
 
+static void put_providers(sheaf_buf *out) {
+  const sheaf_provider *provider;
+  sheaf_buf_append_text(out, ",\"providers\":[");
+  for (uint32_t n = 0; (provider = sheaf_provider_at(n)) != NULL; n++) {
+    sheaf_buf_append_text(out, n ? ",{\"name\":" : "{\"name\":");
+    sheaf_buf_append_string(out, sheaf_slice_of(provider->name));
+    sheaf_buf_append_text(out, ",\"base_url\":");
+    sheaf_buf_append_string(out, sheaf_slice_of(provider->base_url));
+    sheaf_buf_append_text(out, ",\"key_variables\":");
+    sheaf_buf_append_string(out, sheaf_slice_of(provider->key_variables));
+    sheaf_buf_append(out, "}", 1);
+  }
+  sheaf_buf_append(out, "]", 1);
+}
+
 static void put_options(sheaf_buf *out) {
   const sheaf_option *option;
-  const sheaf_provider *provider;
   sheaf_buf_append_text(out, ",\"options\":[");
   for (uint32_t n = 0; (option = sheaf_option_at(n)) != NULL; n++) {
     sheaf_buf_append_text(out, n ? ",{\"name\":" : "{\"name\":");
@@ -144,16 +171,6 @@ static void put_options(sheaf_buf *out) {
     }
     sheaf_buf_append(out, "}", 1);
   }
-  sheaf_buf_append_text(out, "],\"providers\":[");
-  for (uint32_t n = 0; (provider = sheaf_provider_at(n)) != NULL; n++) {
-    sheaf_buf_append_text(out, n ? ",{\"name\":" : "{\"name\":");
-    sheaf_buf_append_string(out, sheaf_slice_of(provider->name));
-    sheaf_buf_append_text(out, ",\"base_url\":");
-    sheaf_buf_append_string(out, sheaf_slice_of(provider->base_url));
-    sheaf_buf_append_text(out, ",\"key_variables\":");
-    sheaf_buf_append_string(out, sheaf_slice_of(provider->key_variables));
-    sheaf_buf_append(out, "}", 1);
-  }
   sheaf_buf_append(out, "]", 1);
 }
 
@@ -163,11 +180,12 @@ const char *sheaf_wasm_abi(void) {
   sheaf_buf_init(&text, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   sheaf_buf_append(&text, "\0\0\0\0", 4);
   sheaf_buf_append_text(&text, "{\"version\":");
-  sheaf_buf_append_u64(&text, WASM_ABI_VERSION);
+  sheaf_buf_append_u64(&text, sheaf_wasm_version());
   sheaf_buf_append_text(&text, ",\"sheaf\":\"" SHEAF_VERSION_STRING "\"");
   put_mail(&text);
   put_constants(&text);
   put_names(&text);
+  put_providers(&text);
   put_options(&text);
   sheaf_buf_append(&text, "}", 1);
   if (text.status != SHEAF_OK) {

@@ -4,7 +4,7 @@
  *   {"endpoints":[{"provider":"openai","base_url":"https://...","weight":2}, ...], "rpm":500}
  *
  * Unknown members are errors. Text is unescaped into one buffer that lives until the engine has copied
- * it. A secret has no place here: an endpoint has a credential_id, and the host fills the slot. */
+ * it. A key has no place here: an endpoint has a credential_id, and the host fills the slot. */
 #include "wasm_int.h"
 
 #include <string.h>
@@ -24,12 +24,16 @@ static bool is_named(sheaf_slice key, const char *name) {
   return key.bytes == strlen(name) && memcmp(key.data, name, key.bytes) == 0;
 }
 
-static int32_t fail(reading *r, int32_t status, sheaf_slice name, const char *message) {
-  wasm_client *client = r->client;
+int32_t sheaf__wasm_fail_option(wasm_client *client, int32_t status, const char *message,
+                                sheaf_slice name) {
   size_t bytes = name.bytes < sizeof client->field ? name.bytes : sizeof client->field - 1;
   if (bytes) memcpy(client->field, name.data, bytes);
   client->field[bytes] = 0;
   return sheaf__wasm_fail(client, status, message, client->field);
+}
+
+static int32_t fail(reading *r, int32_t status, sheaf_slice name, const char *message) {
+  return sheaf__wasm_fail_option(r->client, status, message, name);
 }
 
 static int32_t unescape(reading *r, sheaf_slice inside, sheaf_slice *text) {
@@ -181,7 +185,8 @@ static int32_t read_all(reading *r, sheaf_slice json) {
   return SHEAF_OK;
 }
 
-int32_t sheaf__wasm_configure(wasm_client *client, sheaf_slice json, uint64_t seed) {
+int32_t sheaf__wasm_configure(wasm_client *client, sheaf_slice json, uint64_t seed,
+                              const uint8_t *secret) {
   reading *r = sheaf__wasm_allocator.realloc(NULL, NULL, 0, sizeof *r);
   if (r == NULL) return sheaf__wasm_fail(client, SHEAF_E_NOMEM, "no memory", "");
   memset(r, 0, sizeof *r);
@@ -191,6 +196,7 @@ int32_t sheaf__wasm_configure(wasm_client *client, sheaf_slice json, uint64_t se
   r->options.endpoints = r->endpoints;
   r->options.endpoint_count = 1;
   r->options.seed = seed;
+  r->options.secret = secret;
   sheaf_buf_init(&r->text, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   int32_t status = read_all(r, json);
   sheaf_buf_deinit(&r->text);

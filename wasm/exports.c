@@ -35,11 +35,21 @@ static int64_t count_of(double count) {
   return count >= 0 && count < 9e15 ? (int64_t)count : SHEAF_ABSENT;
 }
 
+/* 0: none was given. */
+static uint64_t whole_of(double number) {
+  return number > 0 && number < 9e15 ? (uint64_t)number : 0;
+}
+
 static sheaf_slice slice_at(const char *data, uint32_t bytes) {
   return (sheaf_slice){data, bytes};
 }
 
 /* ---- Memory ---- */
+
+uint32_t sheaf_wasm_version(void) {
+  return WASM_ABI_VERSION << 24 | SHEAF_VERSION_MAJOR << 16 | SHEAF_VERSION_MINOR << 8 |
+         SHEAF_VERSION_PATCH;
+}
 
 void *sheaf_wasm_alloc(uint32_t bytes) {
   return sheaf__wasm_allocator.realloc(NULL, NULL, 0, bytes ? bytes : 1);
@@ -63,13 +73,14 @@ static void drop(wasm_client *client) {
   sheaf__wasm_allocator.realloc(NULL, client, sizeof *client, 0);
 }
 
-uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low,
-                         uint32_t seed_high) {
+uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low, uint32_t seed_high,
+                         const uint8_t *secret) {
   uint32_t at = 0;
   while (at < WASM_CLIENTS_MAX && clients[at]) at++;
   if (at == WASM_CLIENTS_MAX)
     return sheaf__wasm_fail(&nobody, SHEAF_E_LIMIT, "too many clients are open", ""), 0;
-  if (!sheaf__wasm_is_memory(options, bytes))
+  if (!sheaf__wasm_is_memory(options, bytes) ||
+      (secret && !sheaf__wasm_is_memory(secret, SHEAF_SECRET_BYTES)))
     return sheaf__wasm_fail(&nobody, SHEAF_E_MISUSE, "options are outside of the memory", ""), 0;
   wasm_client *client = sheaf__wasm_allocator.realloc(NULL, NULL, 0, sizeof *client);
   if (!client) return sheaf__wasm_fail(&nobody, SHEAF_E_NOMEM, "no memory", ""), 0;
@@ -80,7 +91,7 @@ uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low,
   sheaf_buf_init(&client->out, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   sheaf_buf_init(&client->id, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   uint64_t seed = (uint64_t)seed_high << 32 | seed_low;
-  if (sheaf__wasm_configure(client, slice_at(options, bytes), seed) != SHEAF_OK) {
+  if (sheaf__wasm_configure(client, slice_at(options, bytes), seed, secret) != SHEAF_OK) {
     memcpy(nobody.message, client->message, sizeof nobody.message);
     memcpy(nobody.field, client->field, sizeof nobody.field);
     nobody.mail.status = client->mail.status;
@@ -110,6 +121,13 @@ const wasm_mail *sheaf_wasm_mail(uint32_t handle) {
 
 /* ---- Requests in ---- */
 
+uint32_t sheaf__wasm_request_flags(uint32_t flags) {
+  return (flags & WASM_FLAG_STREAM ? SHEAF_REQUEST_STREAM : 0u) |
+         (flags & WASM_FLAG_DETERMINISTIC ? SHEAF_REQUEST_DETERMINISTIC : 0u) |
+         (flags & WASM_FLAG_ALONE ? SHEAF_REQUEST_ALONE : 0u) |
+         (flags & WASM_FLAG_RAW ? SHEAF_REQUEST_RAW : 0u);
+}
+
 static int32_t submit(wasm_client *client, const sheaf_request *request) {
   sheaf_parse_error error = {0};
   uint64_t index = 0;
@@ -121,7 +139,7 @@ static int32_t submit(wasm_client *client, const sheaf_request *request) {
 }
 
 int32_t sheaf_wasm_submit(uint32_t handle, const char *line, uint32_t bytes, uint32_t user,
-                          uint32_t flags) {
+                          uint32_t flags, double max_wait_ms) {
   wasm_client *client = sheaf__wasm_find(handle);
   if (!client) return sheaf__wasm_no_client();
   if (!sheaf__wasm_is_memory(line, bytes))
@@ -138,7 +156,8 @@ int32_t sheaf_wasm_submit(uint32_t handle, const char *line, uint32_t bytes, uin
                             error.message ? error.message : sheaf_status_text(status),
                             error.field ? error.field : "");
   request.user = (void *)(uintptr_t)user;
-  if (flags & WASM_FLAG_STREAM) request.flags |= SHEAF_REQUEST_STREAM;
+  request.flags |= sheaf__wasm_request_flags(flags);
+  request.max_wait_ms = whole_of(max_wait_ms);
   return submit(client, &request);
 }
 
@@ -150,8 +169,8 @@ int32_t sheaf_wasm_submit_task(uint32_t handle, uint32_t user, uint32_t priority
   request.flags = SHEAF_REQUEST_TASK;
   request.user = (void *)(uintptr_t)user;
   request.priority = priority;
-  request.deadline_ms = deadline_ms > 0 && deadline_ms < 9e15 ? (uint64_t)deadline_ms : 0;
-  request.max_tokens = max_tokens > 0 && max_tokens < 9e15 ? (uint64_t)max_tokens : 0;
+  request.deadline_ms = whole_of(deadline_ms);
+  request.max_tokens = whole_of(max_tokens);
   return submit(client, &request);
 }
 
@@ -176,6 +195,41 @@ uint32_t sheaf_wasm_room(uint32_t handle) {
   wasm_client *client = sheaf__wasm_find(handle);
   uint64_t room = client ? sheaf_engine_room(client->engine) : 0;
   return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+}
+
+/* ---- A running client is told otherwise ---- */
+
+int32_t sheaf_wasm_pause(uint32_t handle, uint32_t on) {
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
+  return on ? sheaf_engine_pause(client->engine) : sheaf_engine_resume(client->engine);
+}
+
+uint32_t sheaf_wasm_is_paused(uint32_t handle) {
+  wasm_client *client = sheaf__wasm_find(handle);
+  return client && sheaf_engine_is_paused(client->engine);
+}
+
+int32_t sheaf_wasm_set(uint32_t handle, const char *name, uint32_t name_bytes, const char *value,
+                       uint32_t value_bytes) {
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
+  if (!sheaf__wasm_is_memory(name, name_bytes) || !sheaf__wasm_is_memory(value, value_bytes))
+    return sheaf__wasm_fail(client, SHEAF_E_MISUSE, "the option is outside of the memory", "");
+  sheaf_slice option = slice_at(name, name_bytes);
+  client->message[0] = 0;
+  int32_t status = sheaf_engine_set(client->engine, option, slice_at(value, value_bytes),
+                                    client->message, sizeof client->message);
+  if (status == SHEAF_OK) return SHEAF_OK;
+  return sheaf__wasm_fail_option(
+      client, status, client->message[0] ? client->message : sheaf_status_text(status), option);
+}
+
+int32_t sheaf_wasm_stats_reset(uint32_t handle) {
+  wasm_client *client = sheaf__wasm_find(handle);
+  if (!client) return sheaf__wasm_no_client();
+  sheaf_engine_stats_reset(client->engine);
+  return SHEAF_OK;
 }
 
 /* ---- Time ---- */

@@ -11,19 +11,22 @@
 
 WASM_EXPORT(sheaf_wasm_alloc) void *sheaf_wasm_alloc(uint32_t bytes);
 WASM_EXPORT(sheaf_wasm_free) void sheaf_wasm_free(void *data);
-/* options: JSON (config.c). seed: any 64 bits, from the host's random source. Answers the client, or 0:
- * why stands in the mailbox of client 0. */
+/* options: JSON (config.c). seed: any 64 bits, from the host's random source; secret:
+ * SHEAF_SECRET_BYTES from there, copied, or 0: prompts are never merged. Answers the client, or 0: why
+ * stands in the mailbox of client 0. */
 WASM_EXPORT(sheaf_wasm_open)
-uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low,
-                         uint32_t seed_high);
+uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low, uint32_t seed_high,
+                         const uint8_t *secret);
 WASM_EXPORT(sheaf_wasm_close) void sheaf_wasm_close(uint32_t handle);
 /* The mailbox's address; of client 0: of failures without a client. */
 WASM_EXPORT(sheaf_wasm_mail) const wasm_mail *sheaf_wasm_mail(uint32_t handle);
 /* A request as a line of the input format (sheaf_line_read). user comes back with the result. flags:
- * WASM_FLAG_STREAM; WASM_FLAG_PROMPT: the text is the prompt itself. Leaves index. SHEAF_E_FULL: come back after a result. */
+ * WASM_FLAG_STREAM, DETERMINISTIC, ALONE, RAW; PROMPT: the text is the prompt itself. max_wait_ms: its
+ * longest wait for company, 0: that of the options. Leaves index. SHEAF_E_FULL: come back after a
+ * result. */
 WASM_EXPORT(sheaf_wasm_submit)
 int32_t sheaf_wasm_submit(uint32_t handle, const char *line, uint32_t bytes, uint32_t user,
-                          uint32_t flags);
+                          uint32_t flags, double max_wait_ms);
 /* A function of the host's under the same limits. deadline_ms, max_tokens 0: none. */
 WASM_EXPORT(sheaf_wasm_submit_task)
 int32_t sheaf_wasm_submit_task(uint32_t handle, uint32_t user, uint32_t priority,
@@ -31,6 +34,15 @@ int32_t sheaf_wasm_submit_task(uint32_t handle, uint32_t user, uint32_t priority
 WASM_EXPORT(sheaf_wasm_cancel) int32_t sheaf_wasm_cancel(uint32_t handle, double index);
 /* how 0: no more will be submitted. 1: nothing new starts. 2: what is in flight ends, too. */
 WASM_EXPORT(sheaf_wasm_end) int32_t sheaf_wasm_end(uint32_t handle, uint32_t how);
+/* on 1: nothing starts until 0; requests are taken, what is in flight ends. */
+WASM_EXPORT(sheaf_wasm_pause) int32_t sheaf_wasm_pause(uint32_t handle, uint32_t on);
+WASM_EXPORT(sheaf_wasm_is_paused) uint32_t sheaf_wasm_is_paused(uint32_t handle);
+/* Sets one option of a running client, from text (sheaf_engine_set). */
+WASM_EXPORT(sheaf_wasm_set)
+int32_t sheaf_wasm_set(uint32_t handle, const char *name, uint32_t name_bytes, const char *value,
+                       uint32_t value_bytes);
+/* Statistics from 0 again (sheaf_engine_stats_reset). */
+WASM_EXPORT(sheaf_wasm_stats_reset) int32_t sheaf_wasm_stats_reset(uint32_t handle);
 /* How many requests submit would take now. */
 WASM_EXPORT(sheaf_wasm_room) uint32_t sheaf_wasm_room(uint32_t handle);
 /* Decides. now_ms is monotonic, from any start; unix_ms is the wall clock. */
@@ -98,7 +110,10 @@ int32_t sheaf_wasm_tools(uint32_t handle, const char *line, uint32_t bytes);
 /* Leaves in bytes: 0 the statistics as JSON, 1 as OpenMetrics, 2 the output line of the result in the
  * mailbox, as the command writes it. */
 WASM_EXPORT(sheaf_wasm_text) int32_t sheaf_wasm_text(uint32_t handle, uint32_t what);
-/* The text, made at the first call and kept: its length stands in the 4 bytes before it. 0: no memory. */
+/* WASM_ABI_VERSION and the core's version, a byte each. What is built for another knows other layouts. */
+WASM_EXPORT(sheaf_wasm_version) uint32_t sheaf_wasm_version(void);
+/* Of sheaf-described.wasm alone: layouts and constants as JSON, made at the first call and kept; its length
+ * stands in the 4 bytes before it. 0: no memory. */
 WASM_EXPORT(sheaf_wasm_abi) const char *sheaf_wasm_abi(void);
 
 #endif

@@ -1,6 +1,47 @@
 /* memory.c: the allocator under every client, and the check of addresses that the host hands in. */
 #include "wasm_int.h"
 
+#if defined(WASM_OWN_HEAP)
+#include "heap.h"
+
+#define PAGE 65536u
+
+extern char __heap_base; /* of the linker: where nothing of the module's lies any more */
+
+/* At first what is left of the memory that the module began with, then an eighth more at a time. */
+static void *more(size_t *bytes) {
+  static bool has_begun;
+  size_t pages = __builtin_wasm_memory_size(0);
+  if (!has_begun) {
+    has_begun = true;
+    uintptr_t base = ((uintptr_t)&__heap_base + 15u) & ~(uintptr_t)15u;
+    size_t left = pages * PAGE - base;
+    if (left >= *bytes) {
+      *bytes = left;
+      return (void *)base;
+    }
+  }
+  size_t wanted = *bytes / PAGE + 1;
+  if (wanted < pages / 8) wanted = pages / 8;
+  size_t from = __builtin_wasm_memory_grow(0, wanted);
+  if (from == SIZE_MAX) {
+    wanted = *bytes / PAGE + 1;
+    from = __builtin_wasm_memory_grow(0, wanted);
+  }
+  if (from == SIZE_MAX) return NULL;
+  *bytes = wanted * PAGE;
+  return (void *)(from * PAGE);
+}
+
+static wasm_heap heap = {.more = more};
+
+static void *reallocate(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
+  (void)ctx;
+  (void)old_bytes;
+  return sheaf__heap_resize(&heap, ptr, new_bytes);
+}
+
+#else
 #include <stdlib.h>
 
 static void *reallocate(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
@@ -12,6 +53,7 @@ static void *reallocate(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes
   }
   return realloc(ptr, new_bytes);
 }
+#endif
 
 const sheaf_allocator sheaf__wasm_allocator = {reallocate, NULL};
 

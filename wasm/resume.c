@@ -166,7 +166,7 @@ int32_t sheaf_wasm_offer(uint32_t handle, const char *line, uint32_t bytes, uint
   }
   request.user = (void *)(uintptr_t)user;
   request.line = place;
-  if (flags & WASM_FLAG_STREAM) request.flags |= SHEAF_REQUEST_STREAM;
+  request.flags |= sheaf__wasm_request_flags(flags);
   status = note_id(client, id_of(client, &request, client->offered), place);
   uint64_t index = client->offered;
   if (status == SHEAF_OK) status = sheaf_engine_offer(client->engine, &request, &index);

@@ -123,7 +123,9 @@ static uint32_t flags_of(const sheaf_result *result) {
          (result->retryable ? WASM_FLAG_RETRYABLE : 0u) |
          (result->streamed ? WASM_FLAG_STREAMED : 0u) |
          (result->resent_unknown ? WASM_FLAG_RESENT : 0u) |
-         (result->usage.estimated ? WASM_FLAG_ESTIMATED : 0u);
+         (result->usage.estimated ? WASM_FLAG_ESTIMATED : 0u) |
+         (result->deduplicated ? WASM_FLAG_DEDUPLICATED : 0u) |
+         (result->cached ? WASM_FLAG_CACHED : 0u);
 }
 
 static void take_numbers(wasm_mail *mail, const sheaf_result *result) {
@@ -147,6 +149,8 @@ static void take_numbers(wasm_mail *mail, const sheaf_result *result) {
   mail->ttft_ms = ms_of(result->ttft_ns);
   mail->latency_ms = ms_of(result->latency_ns);
   mail->total_ms = ms_of(result->total_ns);
+  mail->group = (double)result->group;
+  mail->group_members = result->group_members;
 }
 
 static void take_result(wasm_client *client, const sheaf_result *result) {
@@ -171,7 +175,8 @@ static void take_result(wasm_client *client, const sheaf_result *result) {
 uint32_t sheaf__wasm_take_event(wasm_client *client) {
   static const uint32_t kinds[] = {[SHEAF_EVENT_DELTA] = WASM_MAIL_DELTA,
                                    [SHEAF_EVENT_DISCARD] = WASM_MAIL_DISCARD,
-                                   [SHEAF_EVENT_NOTICE] = WASM_MAIL_NOTICE};
+                                   [SHEAF_EVENT_NOTICE] = WASM_MAIL_NOTICE,
+                                   [SHEAF_EVENT_GROUP] = WASM_MAIL_GROUP};
   sheaf_event event;
   if (sheaf_engine_next_event(client->engine, &event) != SHEAF_OK) return WASM_MAIL_NONE;
   if (event.kind == SHEAF_EVENT_RESULT) {
@@ -187,6 +192,11 @@ uint32_t sheaf__wasm_take_event(wasm_client *client) {
   mail->endpoint = event.endpoint;
   mail->user = (uint32_t)(uintptr_t)event.user;
   mail->custom_id = sheaf__wasm_slice(event.custom_id);
+  mail->bytes = sheaf__wasm_slice(event.raw);
+  mail->group = (double)event.group;
+  mail->group_members = (uint32_t)event.group_members;
+  mail->group_state = event.group_state;
+  mail->at_ms = (double)event.at_ns / 1e6;
   if (event.kind == SHEAF_EVENT_NOTICE)
     mail->message = sheaf__wasm_slice(event.text);
   else

@@ -4,13 +4,14 @@
  *   config.c   options as JSON into an engine
  *   take.c     actions and events into the mailbox
  *   resume.c   rows that an earlier run finished
- *   abi.c      layouts and constants as JSON, made from the lists below
- *   memory.c   the allocator, and checks of what the host hands in
+ *   abi.c      layouts and constants as JSON, made from the lists below; for who builds a host
+ *   memory.c   memory, and checks of what the host hands in
+ *   heap.c     the allocator of a module
  *
  * The host owns time, randomness, I/O and scheduling; it drives the pull face (sheaf/engine.h). A call
  * takes and answers 32-bit numbers and doubles only, so that one driver serves every build: no i64
  * crosses the border. What does not fit into a number is left in the client's mailbox, a struct whose
- * layout sheaf_wasm_abi describes. */
+ * layout sheaf_wasm_abi of sheaf-described.wasm describes. */
 #ifndef WASM_INT_H
 #define WASM_INT_H
 
@@ -25,7 +26,7 @@
   __attribute__((visibility("default"))) /* for the native test of this layer */
 #endif
 
-#define WASM_ABI_VERSION 1u
+#define WASM_ABI_VERSION 2u
 #define WASM_CLIENTS_MAX 64u      /* open at once in one instance */
 #define WASM_TEXT_MAX (64u << 20) /* ceiling of each scratch buffer */
 #define WASM_CREDENTIALS_MAX 64u
@@ -38,53 +39,58 @@ typedef uintptr_t wasm_address;
 /* X(kind, name): U32, F64, or SLICE (address and length, valid until the next call on the client).
  * Times are milliseconds since the clock's start, spans in milliseconds; -1 stands for "not told".
  * Counts of tokens and money are exact up to 2^53. */
-#define WASM_MAIL_MAP(X)                                                            \
-  X(U32, kind)      /* MAIL_... */                                                  \
-  X(U32, status)    /* of the call that failed */                                   \
-  X(SLICE, message) /* why it failed, or a notice's sentence; field: which one */   \
-  X(SLICE, field)                                                                   \
-  X(F64, exchange) /* START, CANCEL */                                              \
-  X(F64, index)    /* START, RESULT, DELTA, DISCARD */                              \
-  X(F64, same_key) /* START: equal keys have equal urls and headers */              \
-  X(F64, timeout_ms)                                                                \
-  X(F64, ticket) /* APPEND: bytes holds the frames of the log */                    \
-  X(F64, number) /* NOTICE; of offer: where the row's earlier line begins */        \
-  X(U32, user)                                                                      \
-  X(U32, endpoint)                                                                  \
-  X(U32, flags)  /* FLAG_... */                                                     \
-  X(U32, notice) /* NOTICE_... */                                                   \
-  X(SLICE, method)                                                                  \
-  X(SLICE, url)                                                                     \
-  X(SLICE, headers) /* JSON: [[name, value, credential id or 0], ...] */            \
-  X(SLICE, bytes)   /* START: the body; APPEND: frames; RESULT: the reply's body */ \
-  X(SLICE, custom_id)                                                               \
-  X(SLICE, text) /* RESULT, DELTA */                                                \
-  X(SLICE, model)                                                                   \
-  X(SLICE, finish_reason)                                                           \
-  X(SLICE, request_id)                                                              \
-  X(SLICE, provider)                                                                \
-  X(SLICE, endpoint_name)                                                           \
-  X(SLICE, metadata)                                                                \
-  X(SLICE, error_code)                                                              \
-  X(SLICE, error_message)                                                           \
-  X(SLICE, fingerprint) /* 32 hexadecimal digits */                                 \
-  X(SLICE, tool_calls)  /* JSON array, or empty */                                  \
-  X(U32, error_class)                                                               \
-  X(U32, http_status)                                                               \
-  X(U32, billing)                                                                   \
-  X(U32, lane)                                                                      \
-  X(U32, attempts)                                                                  \
-  X(U32, throttles)                                                                 \
-  X(F64, input_tokens)                                                              \
-  X(F64, output_tokens)                                                             \
-  X(F64, cached_tokens)                                                             \
-  X(F64, cache_write_tokens)                                                        \
-  X(F64, reasoning_tokens)                                                          \
-  X(F64, cost_usd)                                                                  \
-  X(F64, queue_ms)                                                                  \
-  X(F64, ttft_ms)                                                                   \
-  X(F64, latency_ms)                                                                \
-  X(F64, total_ms)
+#define WASM_MAIL_MAP(X)                                                               \
+  X(U32, kind)      /* MAIL_... */                                                     \
+  X(U32, status)    /* of the call that failed */                                      \
+  X(SLICE, message) /* why it failed, or a notice's sentence; field: which one */      \
+  X(SLICE, field)                                                                      \
+  X(F64, exchange) /* START, CANCEL */                                                 \
+  X(F64, index)    /* START, RESULT, DELTA, DISCARD */                                 \
+  X(F64, same_key) /* START: equal keys have equal urls and headers */                 \
+  X(F64, timeout_ms)                                                                   \
+  X(F64, ticket) /* APPEND: bytes holds the frames of the log */                       \
+  X(F64, number) /* NOTICE; of offer: where the row's earlier line begins */           \
+  X(U32, user)                                                                         \
+  X(U32, endpoint)                                                                     \
+  X(U32, flags)  /* FLAG_... */                                                        \
+  X(U32, notice) /* NOTICE_... */                                                      \
+  X(SLICE, method)                                                                     \
+  X(SLICE, url)                                                                        \
+  X(SLICE, headers) /* JSON: [[name, value, credential id or 0], ...] */               \
+  X(SLICE, bytes)   /* START: the body; APPEND: frames; RESULT: the reply's body;    \
+                       DELTA: the stream's bytes (FLAG_RAW) */ \
+  X(SLICE, custom_id)                                                                  \
+  X(SLICE, text) /* RESULT, DELTA */                                                   \
+  X(SLICE, model)                                                                      \
+  X(SLICE, finish_reason)                                                              \
+  X(SLICE, request_id)                                                                 \
+  X(SLICE, provider)                                                                   \
+  X(SLICE, endpoint_name)                                                              \
+  X(SLICE, metadata)                                                                   \
+  X(SLICE, error_code)                                                                 \
+  X(SLICE, error_message)                                                              \
+  X(SLICE, fingerprint) /* 32 hexadecimal digits */                                    \
+  X(SLICE, tool_calls)  /* JSON array, or empty */                                     \
+  X(U32, error_class)                                                                  \
+  X(U32, http_status)                                                                  \
+  X(U32, billing)                                                                      \
+  X(U32, lane)                                                                         \
+  X(U32, attempts)                                                                     \
+  X(U32, throttles)                                                                    \
+  X(F64, input_tokens)                                                                 \
+  X(F64, output_tokens)                                                                \
+  X(F64, cached_tokens)                                                                \
+  X(F64, cache_write_tokens)                                                           \
+  X(F64, reasoning_tokens)                                                             \
+  X(F64, cost_usd)                                                                     \
+  X(F64, queue_ms)                                                                     \
+  X(F64, ttft_ms)                                                                      \
+  X(F64, latency_ms)                                                                   \
+  X(F64, total_ms)                                                                     \
+  X(F64, group) /* RESULT: the merged call it came with, 0: alone; GROUP: which */     \
+  X(F64, at_ms) /* GROUP: when, on the clock of step */                                \
+  X(U32, group_members)                                                                \
+  X(U32, group_state) /* GROUP: GROUP_... */
 
 typedef struct wasm_slice {
   wasm_address data;
@@ -108,7 +114,8 @@ enum {
   WASM_MAIL_RESULT = 4,
   WASM_MAIL_DELTA = 5,
   WASM_MAIL_DISCARD = 6,
-  WASM_MAIL_NOTICE = 7
+  WASM_MAIL_NOTICE = 7,
+  WASM_MAIL_GROUP = 8 /* a group changed its state: option group_events */
 };
 
 enum {
@@ -124,7 +131,13 @@ enum {
   WASM_FLAG_SKIPPED = 512,   /* offer: and so it did not go in: no result follows */
   WASM_FLAG_VOID = 1024,     /* offer: that line says that the request could not be built */
   WASM_FLAG_REFUSED = 2048,  /* offer: it cannot be built; its result follows and says why */
-  WASM_FLAG_PROMPT = 4096    /* submit: the text is no line but the prompt itself */
+  WASM_FLAG_PROMPT = 4096,   /* submit: the text is no line but the prompt itself */
+  /* submit, offer: SHEAF_REQUEST_... of these names */
+  WASM_FLAG_DETERMINISTIC = 8192,
+  WASM_FLAG_ALONE = 16384,
+  WASM_FLAG_RAW = 32768,
+  WASM_FLAG_DEDUPLICATED = 65536, /* RESULT: a twin's call answered it */
+  WASM_FLAG_CACHED = 131072       /* RESULT: an answer that was kept */
 };
 
 /* ---- A client ---- */
@@ -159,8 +172,14 @@ int32_t sheaf__wasm_fail(wasm_client *client, int32_t status, const char *messag
                          const char *field);
 wasm_slice sheaf__wasm_slice(sheaf_slice slice);
 
-/* Reads options and makes the engine. On failure the mailbox says why. */
-int32_t sheaf__wasm_configure(wasm_client *client, sheaf_slice json, uint64_t seed);
+/* Reads options and makes the engine. secret: as in the options. On failure the mailbox says why. */
+int32_t sheaf__wasm_configure(wasm_client *client, sheaf_slice json, uint64_t seed,
+                              const uint8_t *secret);
+/* The same for a failure that an option is to blame for; its name is copied. */
+int32_t sheaf__wasm_fail_option(wasm_client *client, int32_t status, const char *message,
+                                sheaf_slice name);
+/* What a host asks for beside a request's text, as SHEAF_REQUEST_... */
+uint32_t sheaf__wasm_request_flags(uint32_t flags);
 
 /* NULL: there is none of this number; and what to answer then. */
 wasm_client *sheaf__wasm_find(uint32_t handle);

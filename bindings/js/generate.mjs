@@ -1,13 +1,15 @@
 // generate.mjs: what is made from the module's own description, so that nothing of it is typed by hand:
 //
-//   src/generated.ts   the options with their ranges, classes of errors, the mailbox
+//   src/generated.ts   the options with their ranges, classes of errors
+//   src/layout.ts      the mailbox, constants and codes, which the bundler writes into the code as numbers
 //   README.md          the table of options, between its markers
 //
-//   node generate.mjs MODULE.wasm     writes both
+//   node generate.mjs SHEAF-DESCRIBED.wasm     writes both
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const typesPath = new URL('src/generated.ts', import.meta.url);
+const layoutPath = new URL('src/layout.ts', import.meta.url);
 const readmePath = new URL('README.md', import.meta.url);
 
 function abiOf(path) {
@@ -43,7 +45,7 @@ function optionDeclared(row) {
 
 const union = (names) => names.map((name) => `  | '${name}'`).join('\n');
 
-const types = (abi) => `// generated.ts: made by generate.mjs from the module's own description (version ${abi.version}).
+const types = (abi) => `// generated.ts: made by generate.mjs from the module's own description (sheaf ${abi.sheaf}).
 
 /** The core's options, under the names of the command's flags. */
 export interface CoreOptions {
@@ -58,9 +60,69 @@ ${union(abi.providers.map(({ name }) => name))};
 export type ErrorClass =
 ${union(abi.classes.slice(1))};
 
-/** The members of the mailbox (wasm_int.h). */
-export type MailField =
-${union(Object.keys(abi.mail.fields))};
+/** What becomes of a group of requests that share a call. */
+export type GroupState =
+${union(abi.group_states.slice(1))};
+`;
+
+const members = (entries) => entries.map(([name, value]) => `  ${name} = ${value},`).join('\n');
+const kind = (prefix) => (abi) =>
+  members(Object.entries(abi.constants).filter(([name]) => name.startsWith(prefix)).map(([name, value]) => [name.slice(prefix.length), value]));
+const text = (names) => `'${names.join(' ')}'.split(' ')`;
+
+/** Names of notices, by their numbers. */
+const notices = (abi) => {
+  const names = [];
+  for (const [name, value] of Object.entries(abi.constants)) if (name.startsWith('NOTICE_')) names[value] = name.slice(7).toLowerCase();
+  return Array.from(names, (name) => name ?? '');
+};
+
+const layout = (abi) => `// layout.ts: made by generate.mjs from the module's own description (sheaf ${abi.sheaf}). All of it is internal.
+
+/** What sheaf_wasm_version answers. */
+export const VERSION = ${abi.version};
+export const SHEAF = '${abi.sheaf}';
+
+/** Where the members of the mailbox lie (wasm_int.h). */
+export const enum Mail {
+${members(Object.entries(abi.mail.fields).map(([name, [, offset]]) => [name, offset]))}
+}
+
+/** What came out. */
+export const enum Kind {
+${kind('MAIL_')(abi)}
+}
+
+export const enum Flag {
+${kind('FLAG_')(abi)}
+}
+
+/** How an exchange ended. */
+export const enum End {
+${kind('END_')(abi)}
+}
+
+export const enum RecordType {
+${kind('RECORD_')(abi)}
+}
+
+export const enum Status {
+${members(Object.entries(abi.status))}
+}
+
+export const statusNames: Readonly<Record<number, string>> = {
+${Object.entries(abi.status).map(([name, value]) => `  ${value < 0 ? `'${value}'` : value}: '${name}',`).join('\n')}
+};
+
+export const classNames = ${text(abi.classes)};
+export const billingNames = ${text(abi.billing)};
+export const groupStateNames = ${text(abi.group_states)};
+export const noticeNames = ${text(notices(abi))};
+
+/** Variables in which a provider's key is looked for. */
+export const keyVariables: Readonly<Record<string, string>> = {
+${abi.providers.filter((row) => row.key_variables).map(({ name, key_variables: names }) => `  ${name}: '${names}',`).join('\n')}
+};
 `;
 
 const cell = (text) => text.replaceAll('|', '\\|');
@@ -83,7 +145,7 @@ function withTable(readme, abi) {
 /** [path, what it should hold] of everything that is made. */
 export function generated(modulePath) {
   const abi = abiOf(modulePath);
-  return [[typesPath, types(abi)], [readmePath, withTable(readFileSync(readmePath, 'utf8'), abi)]];
+  return [[typesPath, types(abi)], [layoutPath, layout(abi)], [readmePath, withTable(readFileSync(readmePath, 'utf8'), abi)]];
 }
 
 /** The paths of those that are not what the module says. */

@@ -347,8 +347,9 @@ function open(i) {
 
 // ---- Results as a file ----
 
+/** As the command writes it: `sheaf run REQUESTS -o results.jsonl` goes on with it. What was never sent has no line. */
 function download() {
-  const lines = run.results.filter(Boolean).map((result) => `${JSON.stringify(result)}\n`);
+  const lines = run.results.filter((result) => result?.line).map((result) => `${result.line}\n`);
   const address = URL.createObjectURL(new Blob(lines, { type: 'application/x-ndjson' }));
   const link = document.createElement('a');
   link.href = address;

@@ -54,7 +54,7 @@ export class Run {
   /** Opens the client, which says what is wrong with the options before anything is sent. */
   static async start(rows, settings) {
     const run = new Run(rows, settings);
-    run.client = await createClient({ ...settings.client, queueCapacity: aheadMax, onEvent: settings.onNotice });
+    run.client = await createClient({ ...settings.client, queueCapacity: aheadMax, keepLine: true, onEvent: settings.onNotice });
     run.started = performance.now();
     run.phase = 'running';
     run.pump();
@@ -124,6 +124,7 @@ export class Run {
       return;
     }
     result.index = i;
+    result.line = placed(result.line, i);
     this.results[i] = result;
     this.texts[i] = result.text;
     this.extraTries += Math.max(0, result.attempts - 1);
@@ -205,6 +206,11 @@ export class Run {
   get elapsedMs() {
     return this.phase === 'ready' ? 0 : (this.ended || performance.now()) - this.started;
   }
+}
+
+/** The line of a request that was handed over alone, at its place in the list. */
+function placed(line, i) {
+  return line?.replace('"id":"req_0"', `"id":"req_${i}"`).replace(',"sheaf":{"index":0,"fingerprint":', `,"sheaf":{"index":${i},"fingerprint":`);
 }
 
 /** A request that the client refuses to take ends like any other. */

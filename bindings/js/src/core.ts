@@ -1,19 +1,23 @@
-// core.ts: a loaded module, whichever build it comes from: its calls, its memory, its own description.
-//
-// Nothing here retypes what C knows: offsets, constants and names come from the text that sheaf_wasm_abi answers.
+// core.ts: a loaded module, whichever build it comes from: its calls and its memory.
+
+import { VERSION } from './layout.js';
 
 /** The module's calls, by their names in exports.txt without the prefix `sheaf_wasm_`. */
 export interface Calls {
-  abi(): number;
+  version(): number;
   alloc(bytes: number): number;
   free(address: number): void;
-  open(options: number, bytes: number, seedLow: number, seedHigh: number): number;
+  open(options: number, bytes: number, seedLow: number, seedHigh: number, secret: number): number;
   close(client: number): void;
   mail(client: number): number;
-  submit(client: number, line: number, bytes: number, user: number, flags: number): number;
+  submit(client: number, line: number, bytes: number, user: number, flags: number, maxWaitMs: number): number;
   submit_task(client: number, user: number, priority: number, deadlineMs: number, maxTokens: number): number;
   cancel(client: number, index: number): number;
   end(client: number, how: number): number;
+  pause(client: number, on: number): number;
+  is_paused(client: number): number;
+  set(client: number, name: number, nameBytes: number, value: number, valueBytes: number): number;
+  stats_reset(client: number): number;
   room(client: number): number;
   step(client: number, nowMs: number, unixMs: number): number;
   timeout(client: number): number;
@@ -38,20 +42,6 @@ export interface Calls {
   tools(client: number, line: number, bytes: number): number;
 }
 
-/** What the module says of itself. */
-export interface Abi {
-  version: number;
-  sheaf: string;
-  mail: { bytes: number; fields: Record<string, [kind: 'U32' | 'F64' | 'SLICE', offset: number]> };
-  constants: Record<string, number>;
-  classes: string[];
-  billing: string[];
-  status: Record<string, number>;
-  options: { name: string; help: string; min: number; max: number; initial?: number; choices?: string }[];
-  providers: { name: string; base_url: string; key_variables: string }[];
-}
-
-const ABI_VERSION = 1;
 const SCRATCH_KEPT = 1 << 20; // more than this is given back after the call that needed it
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -67,9 +57,6 @@ const bytesOf = (globalThis as {
 
 /** One instance of the module with views of its memory that stay right when it grows. */
 export class Core {
-  readonly abi: Abi;
-  /** Where the mailbox's members lie within it. */
-  readonly at: Record<string, number>;
   private u8!: Uint8Array;
   private words!: Uint32Array;
   private doubles!: Float64Array;
@@ -81,16 +68,8 @@ export class Core {
 
   constructor(readonly calls: Calls, private readonly memory: () => ArrayBufferLike) {
     this.view();
-    const at = calls.abi();
-    if (at === 0) throw new Error('sheaf: no memory for the module');
-    this.refresh();
-    this.abi = JSON.parse(this.read(at, this.u32(at - 4))) as Abi;
-    if (this.abi.version !== ABI_VERSION)
-      throw new Error(`sheaf: the module speaks version ${this.abi.version}, its loader ${ABI_VERSION}: install them together`);
-    // By way of JSON, because V8 keeps an object that JSON made in its quick form whatever its size.
-    this.at = JSON.parse(JSON.stringify(
-      Object.fromEntries(Object.entries(this.abi.mail.fields).map(([name, [, offset]]) => [name, offset])),
-    )) as Record<string, number>;
+    if (calls.version() !== VERSION)
+      throw new Error(`sheaf: the module speaks version ${calls.version()}, its loader ${VERSION}: install them together`);
   }
 
   /** To be called after every call that may have allocated: memory that grew leaves its old views empty. */
@@ -174,6 +153,7 @@ export class Core {
   put(text: string): number {
     const most = text.length * 3; // more a character never takes
     const address = this.room(most);
+    this.putBytes = 0;
     if (address === 0) return 0;
     this.putBytes =
       this.buffer !== undefined
@@ -182,9 +162,18 @@ export class Core {
     return address;
   }
 
+  /** A copy of bytes in the module's memory, until it is freed. */
+  hold(bytes: Uint8Array): number {
+    const address = this.calls.alloc(bytes.length);
+    this.refresh();
+    if (address !== 0) this.u8.set(bytes, address);
+    return address;
+  }
+
   /** The same for bytes. */
   lay(bytes: Uint8Array): number {
     const address = this.room(bytes.length);
+    this.putBytes = 0;
     if (address === 0) return 0;
     this.u8.set(bytes, address);
     this.putBytes = bytes.length;
@@ -210,41 +199,37 @@ export class Core {
 }
 
 const names = [
-  'abi', 'alloc', 'free', 'open', 'close', 'mail', 'submit', 'submit_task', 'cancel', 'end', 'room', 'step', 'timeout',
+  'version', 'alloc', 'free', 'open', 'close', 'mail', 'submit', 'submit_task', 'cancel', 'end', 'pause', 'is_paused', 'set',
+  'stats_reset', 'room', 'step', 'timeout',
   'is_idle', 'next', 'on_head', 'on_data', 'on_done', 'on_task', 'use_log', 'on_stored', 'text', 'log_frame', 'log_synced',
   'use_resume', 'add_line', 'offer', 'is_replaced', 'tools',
 ] as const;
 
-/** What is called for every request. */
-const hot = new Set<string>([
-  'submit', 'submit_task', 'room', 'step', 'timeout', 'next', 'on_head', 'on_data', 'on_done', 'on_task',
-]);
-
-function pick(exports: Record<string, unknown>, prefix: string): Calls {
+function pick(exports: object, prefix: string): Calls {
   const calls: Record<string, unknown> = {};
   for (const name of names) {
-    const full = `${prefix}sheaf_wasm_${name}`;
-    // Emscripten puts the bare function in place of its wrapper at the first call. Client 0 is refused by every call.
-    if (prefix !== '' && hot.has(name)) (exports[full] as (...zeros: number[]) => unknown)?.(0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    const call = exports[full];
+    const call = (calls[name] = (exports as Record<string, unknown>)[`${prefix}sheaf_wasm_${name}`]);
     if (typeof call !== 'function') throw new Error(`sheaf: the module lacks ${name}: it is of another version`);
-    calls[name] = call;
   }
   return calls as unknown as Calls;
+}
+
+function coreOf(instance: WebAssembly.Instance, calls: Calls): Core {
+  // By its kind, because Emscripten gives it a name of its own.
+  const memory = Object.values(instance.exports).find((value) => value instanceof WebAssembly.Memory) as WebAssembly.Memory;
+  return new Core(calls, () => memory.buffer);
+}
+
+/** Whether a module is the bare one. */
+export function isReactor(module: WebAssembly.Module): boolean {
+  return WebAssembly.Module.exports(module).some(({ name }) => name === '_initialize');
 }
 
 /** An instance of the bare module. It imports nothing. */
 export function coreOfReactor(module: WebAssembly.Module): Core {
   const instance = new WebAssembly.Instance(module, {});
-  const exports = instance.exports as Record<string, unknown> & { memory: WebAssembly.Memory; _initialize(): void };
-  exports._initialize();
-  return new Core(pick(exports, ''), () => exports.memory.buffer);
-}
-
-/** What Emscripten's loader makes. */
-export interface EmscriptenModule {
-  HEAPU8: Uint8Array;
-  [name: string]: unknown;
+  (instance.exports as { _initialize(): void })._initialize();
+  return coreOf(instance, pick(instance.exports, ''));
 }
 
 export type EmscriptenFactory = (settings: {
@@ -252,16 +237,17 @@ export type EmscriptenFactory = (settings: {
     imports: WebAssembly.Imports,
     ready: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
   ): object;
-}) => Promise<EmscriptenModule>;
+}) => Promise<object>;
 
 /** An instance of Emscripten's module. Its factory never settles when instantiation fails, so that failure is raced here. */
 export function coreOfEmscripten(factory: EmscriptenFactory, module: WebAssembly.Module): Promise<Core> {
   return new Promise((resolve, reject) => {
+    let made: WebAssembly.Instance;
     factory({
       instantiateWasm(imports, ready) {
-        WebAssembly.instantiate(module, imports).then((instance) => ready(instance, module), reject);
+        WebAssembly.instantiate(module, imports).then((instance) => ready((made = instance), module)).catch(reject);
         return {};
       },
-    }).then((loaded) => resolve(new Core(pick(loaded, '_'), () => loaded.HEAPU8.buffer)), reject);
+    }).then((loaded) => resolve(coreOf(made, pick(loaded, '_')))).catch(reject);
   });
 }

@@ -1,7 +1,7 @@
 // entry.ts: createClient and its kin over a runtime: what every entry is made of.
 
-import { makeClient, type Runtime } from './client.js';
 import { type Loader } from './loader.js';
+import { makeClient, type Runtime } from './make.js';
 import { makePool } from './pool.js';
 
 /** The functions as index.ts declares them, so that no entry can differ from what its users are told. */

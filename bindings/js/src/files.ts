@@ -16,11 +16,12 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { Client } from './client.js';
-import type { Driver } from './driver.js';
+import type { ResumableDriver } from './resumable.js';
 import { SheafError } from './errors.js';
 import {
   Blocks, constants, content, isBlank, isSame, lf, LineReader, lock, message, readAll, setAside, syncDirectory, writeAll,
 } from './node_files.js';
+import { Status } from './layout.js';
 import { lineOf } from './options.js';
 import { type Input, type InputRow, joinState, type Output, random64, ResumableRun, splitState } from './state.js';
 import type { Request, ResumeOptions } from './types.js';
@@ -348,7 +349,7 @@ class Files {
   private isResumed = false;
   private readonly isSynced: boolean;
 
-  constructor(private readonly driver: Driver, input: string, output: string, private readonly options: FileOptions) {
+  constructor(private readonly driver: ResumableDriver, input: string, output: string, private readonly options: FileOptions) {
     check(options);
     this.isSynced = options.sync === 'full';
     this.input = new FileInput(input, options.limit ?? Infinity);
@@ -394,7 +395,7 @@ class Files {
     return undefined;
   }
 
-  private openLog(log: Uint8Array | undefined): ReturnType<Driver['openLog']> {
+  private openLog(log: Uint8Array | undefined): ReturnType<ResumableDriver['openLog']> {
     const { name, logPath } = this.output;
     try {
       return this.driver.openLog(log, random64());
@@ -417,7 +418,7 @@ class Files {
 
   /** Every whole line of an earlier output into the core's index. A last line that lacks no more than its LF is whole. */
   private scan(hasLog: boolean): { keep: number; lacksLf: boolean } {
-    const { driver, output } = this, codes = driver.status;
+    const { driver, output } = this;
     let keep = 0, lacksLf = false;
     if (output.bytes === 0) return { keep, lacksLf };
     const reader = new LineReader(output.fd, output.name);
@@ -429,9 +430,9 @@ class Files {
         this.tornBytes = text.length;
         break;
       }
-      if (status === codes['E_OTHER_RUN'] || (status !== 0 && !isWhole))
+      if (status === Status.E_OTHER_RUN || (status !== 0 && !isWhole))
         throw new SheafError(`${output.name}: line ${number} is no result of sheaf; ${startOver(output.name)}`, 'E_OTHER_RUN');
-      if (status === codes['E_NOMEM']) throw new SheafError(`${output.name}: no memory for its lines`, 'E_NOMEM');
+      if (status === Status.E_NOMEM) throw new SheafError(`${output.name}: no memory for its lines`, 'E_NOMEM');
       if (status !== 0)
         throw new SheafError(
           `${output.name}: line ${number} is damaged; delete that line to run its row again. ${startOver(output.name)}`, 'E_CORRUPT');

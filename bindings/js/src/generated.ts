@@ -1,4 +1,4 @@
-// generated.ts: made by generate.mjs from the module's own description (version 1).
+// generated.ts: made by generate.mjs from the module's own description (sheaf 0.1.0).
 
 /** The core's options, under the names of the command's flags. */
 export interface CoreOptions {
@@ -52,6 +52,50 @@ export interface CoreOptions {
   stream?: boolean;
   /** Most tokens of a request, input and max_tokens; 0: not checked. 0 to 1000000000, default 0. */
   contextTokens?: number;
+  /** What may share a call: nothing, lists of inputs, prompts. Default 'lossless'. */
+  merge?: 'off' | 'lossless' | 'prompts';
+  /** Groups leave after window_ms, at an idle gate, when it pays. Default 'eager'. */
+  window?: 'fixed' | 'eager' | 'auto';
+  /** Fixed: how long the oldest member waits for company, ms. 10 to 5000, default 100. */
+  windowMs?: number;
+  /** Prompts in one merged call. 1 to 50, default 10. */
+  maxBatch?: number;
+  /** Inputs in one lossless call. 1 to 16384, default 2048. */
+  maxInputs?: number;
+  /** Fixed: a group of so many may leave early while the gate is idle. 1 to 20, default 2. */
+  minBatch?: number;
+  /** Longest wait for company, ms. 500 to 30000, default 5000. */
+  maxWaitMs?: number;
+  /** Auto: what a second of waiting is worth, nano-USD. 0 to 1000000000000, default 1000. */
+  delayCostNano?: number;
+  /** Auto: what one call fewer saves, nano-USD. 0 to 1000000000000, default 10000. */
+  callCostNano?: number;
+  /** Merged prompts that are also asked alone and compared, percent. 0 to 100, default 2. */
+  canaryPct?: number;
+  /** Discarded of 32 calls above which prompts go alone, percent. 1 to 100, default 20. */
+  mergeFailurePct?: number;
+  /** Text of all requests inside, bytes. 1048576 to 1099511627776, default 268435456. */
+  queueBytesMax?: number;
+  /** Identical requests share: never, where answers repeat, always. Default 'auto'. */
+  dedup?: 'off' | 'auto' | 'all';
+  /** Answers kept for later twins; 0: none. 0 to 1000000, default 0. */
+  cacheEntries?: number;
+  /** Bodies of the answers kept, bytes. 65536 to 1099511627776, default 67108864. */
+  cacheBytesMax?: number;
+  /** How long an answer is kept, ms. 1 to 604800000, default 300000. */
+  cacheTtlMs?: number;
+  /** An urgent request goes next after, ms. 1 to 604800000, default 2000. */
+  classWaitUrgentMs?: number;
+  /** A high one, ms. 1 to 604800000, default 15000. */
+  classWaitHighMs?: number;
+  /** A normal one, ms. 1 to 604800000, default 120000. */
+  classWaitNormalMs?: number;
+  /** A low one, ms. 1 to 604800000, default 900000. */
+  classWaitLowMs?: number;
+  /** A deferrable one, ms. 1 to 604800000, default 21600000. */
+  classWaitDeferrableMs?: number;
+  /** An event at every change of a group's state. Default false. */
+  groupEvents?: boolean;
 }
 
 /** A provider that the core speaks to. */
@@ -88,51 +132,12 @@ export type ErrorClass =
   | 'unknown'
   | 'internal';
 
-/** The members of the mailbox (wasm_int.h). */
-export type MailField =
-  | 'kind'
-  | 'status'
-  | 'message'
-  | 'field'
-  | 'exchange'
-  | 'index'
-  | 'same_key'
-  | 'timeout_ms'
-  | 'ticket'
-  | 'number'
-  | 'user'
-  | 'endpoint'
-  | 'flags'
-  | 'notice'
-  | 'method'
-  | 'url'
-  | 'headers'
-  | 'bytes'
-  | 'custom_id'
-  | 'text'
-  | 'model'
-  | 'finish_reason'
-  | 'request_id'
-  | 'provider'
-  | 'endpoint_name'
-  | 'metadata'
-  | 'error_code'
-  | 'error_message'
-  | 'fingerprint'
-  | 'tool_calls'
-  | 'error_class'
-  | 'http_status'
-  | 'billing'
-  | 'lane'
-  | 'attempts'
-  | 'throttles'
-  | 'input_tokens'
-  | 'output_tokens'
-  | 'cached_tokens'
-  | 'cache_write_tokens'
-  | 'reasoning_tokens'
-  | 'cost_usd'
-  | 'queue_ms'
-  | 'ttft_ms'
-  | 'latency_ms'
-  | 'total_ms';
+/** What becomes of a group of requests that share a call. */
+export type GroupState =
+  | 'accumulating'
+  | 'ready'
+  | 'sending'
+  | 'awaiting_response'
+  | 'processing'
+  | 'completed'
+  | 'failed';

@@ -7,7 +7,8 @@ import type https from 'node:https';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 
-import { type Direct, direct, type Exchange, failureOf, rawLines, type Transport } from './transport.js';
+import { guarded, rawLines, targetsOf } from './http.js';
+import { type Direct, failureOf, type Transport } from './transport.js';
 
 const flight = Symbol('flight');
 
@@ -94,26 +95,15 @@ export function nodeTransport(): Transport {
     }
     return door;
   };
-  const targets = new WeakMap<object, Target>();
 
-  /** Equal headers are the same array: what is made of them is kept. */
-  const targetOf = ({ url, method, headers }: Exchange): Target => {
-    let target = targets.get(headers);
-    if (target?.url !== url) {
-      const { protocol, host, hostname, port, pathname, search } = new URL(url);
-      const { agent, request } = doorOf(protocol);
-      target = {
-        url, request,
-        options: {
-          method, agent, host: hostname.replace(/^\[|\]$/g, ''), port,
-          path: pathname + search,
-        },
-        headers: ['host', host, ...headers.flat()],
-      };
-      targets.set(headers, target);
-    }
-    return target;
-  };
+  const targetOf = targetsOf<Target>(({ url, method, headers }, { protocol, host, hostname, port, pathname, search }) => {
+    const { agent, request } = doorOf(protocol);
+    return {
+      url, request,
+      options: { method, agent, host: hostname.replace(/^\[|\]$/g, ''), port, path: pathname + search },
+      headers: ['host', host, ...headers.flat()],
+    };
+  });
 
   const start = (exchange: Direct): void => {
     const { request, options, headers } = targetOf(exchange);
@@ -130,19 +120,7 @@ export function nodeTransport(): Transport {
     else sent.end();
   };
 
-  return direct({
-    start(exchange, reply) {
-      try {
-        start(exchange as Direct);
-      } catch (error) {
-        reply.fail('refused', failureOf(error).message, false);
-      }
-    },
-    cancel(exchange) {
-      ((exchange as Direct).handle as Sent | undefined)?.destroy();
-    },
-    close() {
-      for (const { agent } of doors.values()) agent.destroy();
-    },
+  return guarded(start, () => {
+    for (const { agent } of doors.values()) agent.destroy();
   });
 }

@@ -3,7 +3,8 @@
 // How many go out at a time is the engine's business, so each exchange gets a connection of its own (a Client of undici,
 // which opens it anew when it must) and no pool of theirs looks for one.
 
-import { type Direct, direct, type Exchange, failureOf, rawLines, type Transport } from './transport.js';
+import { guarded, rawLines, targetsOf } from './http.js';
+import { type Direct, failureOf, type Transport } from './transport.js';
 
 /** What is used of undici, so that its types are not needed to compile. */
 export interface Undici {
@@ -113,23 +114,15 @@ class Handler8 {
 
 export function undiciTransport(undici: Undici): Transport {
   const settings = { pipelining: 1, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: 30000 };
-  const targets = new WeakMap<object, Target>();
   const idleOf = new Map<string, Dispatcher[]>();
   const clients: Dispatcher[] = [];
   let isOld = true;
 
-  /** Equal headers are the same array: what is made of them is kept. */
-  const targetOf = ({ url, headers }: Exchange): Target => {
-    let target = targets.get(headers);
-    if (target?.url !== url) {
-      const { origin, pathname, search } = new URL(url);
-      const idle = idleOf.get(origin) ?? [];
-      idleOf.set(origin, idle);
-      target = { url, idle, origin, path: pathname + search, headers: headers.flat() };
-      targets.set(headers, target);
-    }
-    return target;
-  };
+  const targetOf = targetsOf<Target>(({ url, headers }, { origin, pathname, search }) => {
+    const idle = idleOf.get(origin) ?? [];
+    idleOf.set(origin, idle);
+    return { url, idle, origin, path: pathname + search, headers: headers.flat() };
+  });
 
   const start = (exchange: Direct): void => {
     const target = targetOf(exchange);
@@ -153,19 +146,7 @@ export function undiciTransport(undici: Undici): Transport {
     client.dispatch(options, new Handler8(handler));
   };
 
-  return direct({
-    start(exchange, reply) {
-      try {
-        start(exchange as Direct);
-      } catch (error) {
-        reply.fail('refused', failureOf(error).message, false);
-      }
-    },
-    cancel(exchange) {
-      ((exchange as Direct).handle as Handler | undefined)?.destroy();
-    },
-    close: async () => {
-      await Promise.all(clients.map((client) => client.destroy()));
-    },
+  return guarded(start, async () => {
+    await Promise.all(clients.map((client) => client.destroy()));
   });
 }

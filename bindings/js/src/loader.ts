@@ -1,6 +1,6 @@
 // loader.ts: the compiled module of an entry: found once, instances of it made for each client.
 
-import { type Core, coreOfEmscripten, coreOfReactor, type EmscriptenFactory } from './core.js';
+import { type Core, coreOfEmscripten, coreOfReactor, type EmscriptenFactory, isReactor } from './core.js';
 import { SheafError } from './errors.js';
 import type { ModuleSource } from './types.js';
 
@@ -63,9 +63,8 @@ export function loaderOf(find: () => ModuleSource | Promise<ModuleSource>, facto
       try {
         const compiled = await pending;
         if (module === pending) module = compiled;
-        // The bare module imports nothing, Emscripten's something: either may be handed in.
-        const isBare = WebAssembly.Module.imports(compiled).length === 0;
-        return factory && !isBare ? await coreOfEmscripten(factory, compiled) : coreOfReactor(compiled);
+        // Either may be handed in.
+        return factory && !isReactor(compiled) ? await coreOfEmscripten(factory, compiled) : coreOfReactor(compiled);
       } catch (error) {
         if (module === pending) module = undefined;
         throw error;

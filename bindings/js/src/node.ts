@@ -6,12 +6,13 @@ import type { Surroundings } from './entry.js';
 import { entryOf } from './entry.js';
 import type { EmscriptenFactory } from './core.js';
 import { SheafError } from './errors.js';
+import { later } from './http.js';
 import { nodeTransport } from './http_node.js';
 import { type Undici, undiciTransport } from './http_undici.js';
 import { loaderOf, notFound } from './loader.js';
 // @ts-ignore: made by the build
 import factory from './sheaf.mjs';
-import { fetchTransport, later, type Transport } from './transport.js';
+import { fetchTransport, type Transport } from './transport.js';
 
 export * from './files.js';
 export * from './public.js';

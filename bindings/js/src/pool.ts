@@ -4,9 +4,11 @@
 //   await Promise.all(prompts.map(limited));
 
 import type { Core } from './core.js';
-import { Driver, type Feeder, type Flight, snake, type Row, type Task } from './driver.js';
+import { Driver, type Feeder, type Row, type Task } from './driver.js';
 import { SheafError } from './errors.js';
+import type { Flight } from './flight.js';
 import type { CoreOptions } from './generated.js';
+import { snake } from './names.js';
 
 export interface PoolOptions extends CoreOptions {
   /** Extra tries after the first; the name that other pools use for `maxRetries`. */

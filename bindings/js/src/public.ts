@@ -3,6 +3,8 @@
 export type { Client } from './client.js';
 export { SheafBatchError, SheafError } from './errors.js';
 export type { Attempt, Pool, PoolOptions, Verdict } from './pool.js';
+export { consoleReporter, jsonLinesReporter } from './report.js';
+export type { Reporter, ReportOptions } from './report.js';
 export { joinState, splitState } from './state.js';
 export type { StateParts } from './state.js';
 export { fetchTransport } from './transport.js';

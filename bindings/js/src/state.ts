@@ -6,14 +6,17 @@
 //
 // files.ts is the same run over files.
 
-import type { Driver, DriverSettings, Feeder, Flight, Row } from './driver.js';
+import type { DriverSettings, Feeder, Row } from './driver.js';
 import { blame, SheafError } from './errors.js';
+import type { Flight } from './flight.js';
+import { Flag, Status } from './layout.js';
 import { lineOf } from './options.js';
+import type { ResumableDriver } from './resumable.js';
 import type { Transport } from './transport.js';
 import type { Budget, Progress, Request, ResumeOptions, Result, RunOptions, TokenEvent } from './types.js';
 
 /** Makes another engine of a client's. @internal */
-export type Renew = (changes: Partial<DriverSettings>) => Promise<Driver>;
+export type Renew = (changes: Partial<DriverSettings>) => Promise<ResumableDriver>;
 
 // ---- Parts of a run ----
 
@@ -91,8 +94,8 @@ class ResumableRow implements Row {
     return this.run.options.transport;
   }
 
-  taken(driver: Driver): void {
-    this.run.took(driver, this);
+  taken(): void {
+    this.run.took(this);
   }
 }
 
@@ -129,9 +132,10 @@ export class ResumableRun implements Feeder {
   private readonly stopWatching: () => void;
 
   constructor(
-    readonly driver: Driver, private readonly input: Input, private readonly output: Output, readonly options: RunOptions,
+    readonly driver: ResumableDriver, private readonly input: Input, private readonly output: Output, readonly options: RunOptions,
     budget: Budget | undefined, private readonly onResult?: (result: Result, row: { index: number }) => void,
     private readonly onSkipped?: (index: number, offset: number) => void, private readonly total?: () => number | undefined,
+    private readonly isHeldBack?: () => boolean,
   ) {
     this.ended = new Promise((resolve) => (this.resolve = resolve));
     this.stopWatching = watch(options, (isCancel) => this.stop(isCancel));
@@ -159,6 +163,7 @@ export class ResumableRun implements Feeder {
     if (this.isOver) return false;
     this.flush();
     for (let n = 0; !this.isInputEnded && !this.isStopped; n++) {
+      if (this.isHeldBack?.()) break;
       if (n === rowsATurn) {
         this.driver.poke();
         return true;
@@ -166,7 +171,7 @@ export class ResumableRun implements Feeder {
       if (this.row === undefined && !this.read()) break;
       const row = new ResumableRow(this);
       const flags = this.driver.offer((this.row as InputRow).line, row, (this.row as InputRow).number);
-      if (flags === this.driver.status['E_FULL']) return true;
+      if (flags === Status.E_FULL) return true;
       if (flags < 0) this.refused(flags);
       else this.accepted(flags, row);
     }
@@ -186,21 +191,20 @@ export class ResumableRun implements Feeder {
   }
 
   private accepted(flags: number, row: ResumableRow): void {
-    const { constants } = this.driver;
-    const has = (name: string): boolean => (flags & (constants[`FLAG_${name}`] as number)) !== 0;
+    const has = (flag: Flag): boolean => (flags & flag) !== 0;
     this.row = undefined;
     this.figures.rows++;
-    row.isRefused = has('REFUSED');
-    if (has('LINE')) {
+    row.isRefused = has(Flag.REFUSED);
+    if (has(Flag.LINE)) {
       row.earlier = this.driver.offered().number;
-      row.isVoid = has('VOID');
+      row.isVoid = has(Flag.VOID);
       this.places.set(row.index, row.earlier);
     }
-    if (!has('SKIPPED')) {
+    if (!has(Flag.SKIPPED)) {
       this.inside++;
       return;
     }
-    this.skip(has('OK'), row);
+    this.skip(has(Flag.OK), row);
   }
 
   private skip(isOk: boolean, row: ResumableRow): void {
@@ -213,22 +217,21 @@ export class ResumableRun implements Feeder {
 
   private refused(status: number): void {
     const { driver, input } = this;
-    const codes = driver.status;
     const { number } = this.row as InputRow;
-    if (status === codes['E_END']) {
+    if (status === Status.E_END) {
       this.isStopped = true;
       return;
     }
     const failure = driver.failed(status);
     const { number: detail, customId } = driver.offered();
-    if (status === codes['E_DUPLICATE']) {
+    if (status === Status.E_DUPLICATE) {
       const earlier = input.idOf?.(detail);
       // Two ids with one hash: offered again, it is let in.
       if (earlier !== undefined && earlier !== customId) return;
       this.fail(new SheafError(
         `${input.place(number, 0)}: custom_id ${JSON.stringify(customId)} was used before ${input.before(detail)}; give each its own`,
         failure.code, 'customId'));
-    } else if (status === codes['E_OTHER_RUN']) {
+    } else if (status === Status.E_OTHER_RUN) {
       this.fail(new SheafError(input.otherRun(customId), failure.code, 'customId'));
     } else {
       this.fail(new SheafError(`${input.place(number, detail)}: ${failure.message}`, failure.code, failure.field));
@@ -236,10 +239,11 @@ export class ResumableRun implements Feeder {
   }
 
   /** What was cut short has no outcome and gets no line: a later run knows it as unknown, or as never billed. */
-  took(driver: Driver, row: ResumableRow): void {
+  took(row: ResumableRow): void {
+    const { driver } = this;
     const { flags, errorClass, latencyMs } = driver.facts();
-    const isOk = (flags & (driver.constants['FLAG_OK'] as number)) !== 0;
-    const isAttempted = (flags & (driver.constants['FLAG_ATTEMPTED'] as number)) !== 0;
+    const isOk = (flags & Flag.OK) !== 0;
+    const isAttempted = (flags & Flag.ATTEMPTED) !== 0;
     this.inside--;
     if (errorClass === 'cancelled' || !(isAttempted || errorClass === 'invalid_request')) {
       this.figures.left++;
@@ -250,14 +254,14 @@ export class ResumableRun implements Feeder {
     if (isAttempted) this.clock?.took(latencyMs);
     try {
       this.onResult?.(driver.result(), row);
-      this.write(driver, row, isOk);
+      this.write(row, isOk);
     } catch (error) {
       this.fail(error, true);
     }
     this.report();
   }
 
-  private write(driver: Driver, row: ResumableRow, isOk: boolean): void {
+  private write(row: ResumableRow, isOk: boolean): void {
     if (row.earlier >= 0) {
       if (row.isVoid && row.isRefused) {
         this.figures.skipped++;
@@ -268,7 +272,7 @@ export class ResumableRun implements Feeder {
       this.losers.push(row.earlier);
     }
     const offset = this.output.bytes;
-    this.output.append(driver.lineBytes());
+    this.output.append(this.driver.lineBytes());
     this.places.set(row.index, offset);
     this.figures.written++;
   }
@@ -441,7 +445,7 @@ class MemoryOutput implements Output {
   }
 
   /** Takes the lines of an earlier output into this one and the core's index; a torn last line is cut. */
-  load(earlier: Uint8Array, driver: Driver): void {
+  load(earlier: Uint8Array, driver: ResumableDriver): void {
     for (let from = 0; from < earlier.length;) {
       const at = earlier.indexOf(lf, from);
       const line = earlier.subarray(from, at < 0 ? earlier.length : at);
@@ -524,7 +528,7 @@ interface LineText {
 }
 
 /** An earlier result, from its line. */
-function resultOf(line: Uint8Array, index: number, driver: Driver): Result {
+function resultOf(line: Uint8Array, index: number, driver: ResumableDriver): Result {
   const { custom_id, response, error, sheaf } = JSON.parse(decoder.decode(line)) as LineText;
   const number = (name: string): number => Number(sheaf[name] ?? 0);
   const word = (name: string): string => String(sheaf[name] ?? '');
@@ -538,7 +542,8 @@ function resultOf(line: Uint8Array, index: number, driver: Driver): Result {
     queueMs: number('queue_ms'), totalMs: number('queue_ms') + number('latency_ms'), attempts: number('attempts'),
     throttles: number('throttles'), billing: word('billing') as Result['billing'], resentUnknown: sheaf['resent_unknown'] === true,
     attempted: number('attempts') > 0, requestId: response?.request_id ?? '', provider: word('provider'),
-    endpoint: word('endpoint'), fingerprint: word('fingerprint'),
+    endpoint: word('endpoint'), fingerprint: word('fingerprint'), deduplicated: sheaf['deduplicated'] === true,
+    cached: sheaf['cached'] === true, local: sheaf['local'] === true,
   };
   if (sheaf['ttft_ms'] !== undefined) result.ttftMs = number('ttft_ms');
   if (sheaf['cost_usd'] !== undefined) result.cost = number('cost_usd');
@@ -573,19 +578,19 @@ export class StateRun {
   readonly run: ResumableRun;
 
   private constructor(
-    readonly driver: Driver, source: Iterable<Request> | AsyncIterable<Request>, options: ResumeOptions, parts: StateParts | undefined,
-    private readonly log: Uint8Array[], onResult: (result: Result) => void,
+    readonly driver: ResumableDriver, source: Iterable<Request> | AsyncIterable<Request>, options: ResumeOptions, parts: StateParts | undefined,
+    private readonly log: Uint8Array[], onResult: (result: Result) => void, isHeldBack: (() => boolean) | undefined,
   ) {
     if (parts) this.output.load(parts.output, driver);
     this.requests = new Requests(source, () => driver.poke());
     this.run = new ResumableRun(
       driver, this.requests, this.output, options, options.budget, (result, row) => onResult({ ...result, index: row.index }),
-      (index, offset) => onResult(resultOf(this.output.at(offset), index, driver)));
+      (index, offset) => onResult(resultOf(this.output.at(offset), index, driver)), undefined, isHeldBack);
   }
 
   static async open(
     renew: Renew, source: Iterable<Request> | AsyncIterable<Request>, options: ResumeOptions, state: Uint8Array | undefined,
-    onResult: (result: Result) => void,
+    onResult: (result: Result) => void, isHeldBack?: () => boolean,
   ): Promise<StateRun> {
     const parts = state && (await splitState(state));
     const log: Uint8Array[] = [];
@@ -596,7 +601,7 @@ export class StateRun {
       const { head, valid } = openLog(driver, parts?.log);
       log.push(valid > 0 ? (parts as StateParts).log.slice(0, valid) : head);
       log.push(driver.logFrame('RUN', JSON.stringify({ input: 'requests', version: driver.version, created_unix_ms: Date.now() })));
-      return (made = new StateRun(driver, source, options, parts, log, onResult));
+      return (made = new StateRun(driver, source, options, parts, log, onResult, isHeldBack));
     } catch (error) {
       driver.close();
       throw error;
@@ -621,7 +626,7 @@ export class StateRun {
   }
 }
 
-function openLog(driver: Driver, log: Uint8Array | undefined): { head: Uint8Array; valid: number } {
+function openLog(driver: ResumableDriver, log: Uint8Array | undefined): { head: Uint8Array; valid: number } {
   try {
     return driver.openLog(log, random64());
   } catch (error) {

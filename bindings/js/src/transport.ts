@@ -56,28 +56,8 @@ export function isDirect(transport: Transport): boolean {
   return own.has(transport);
 }
 
-/** Begins with one transport, and goes on with a better one that takes long to load once that many were started. */
-export function later(first: Transport, count: number, load: () => Promise<Transport | undefined>): Transport {
-  let current = first, started = 0, isClosed = false;
-  const change = (better: Transport | undefined): void => {
-    if (better && isClosed) void better.close?.();
-    else if (better) current = better;
-  };
-  return direct({
-    start(exchange, reply) {
-      if (++started === count) load().then(change, () => {});
-      current.start(exchange, reply);
-    },
-    cancel: (exchange) => ((exchange as Direct).handle as { destroy?(): void } | undefined)?.destroy?.(),
-    async close() {
-      isClosed = true;
-      await Promise.all([first.close?.(), current === first ? undefined : current.close?.()]);
-    },
-  });
-}
-
 /** "name: value" lines, as the core reads them. */
-export function headerLines(headers: Iterable<[string, string]>): string {
+function headerLines(headers: Iterable<[string, string]>): string {
   let lines = '';
   for (const [name, value] of headers) if (isRead(name)) lines += `${name}: ${value}\n`;
   return lines;
@@ -93,16 +73,6 @@ export function isRead(name: string): boolean {
     if (known.size < 1000) known.set(name, is);
   }
   return is;
-}
-
-/** The same of a flat list of names and values. */
-export function rawLines(raw: readonly string[]): string {
-  let lines = '';
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] as string;
-    if (isRead(name)) lines += `${name}: ${raw[i + 1] as string}\n`;
-  }
-  return lines;
 }
 
 const notSent = new Set([

@@ -1,9 +1,10 @@
 // types.ts: requests, results and events, as the package's users see them.
 
-import type { CoreOptions, ErrorClass, Provider } from './generated.js';
+import type { CoreOptions, ErrorClass, GroupState, Provider } from './generated.js';
+import type { ReportOptions } from './report.js';
 import type { Transport } from './transport.js';
 
-export type { CoreOptions, ErrorClass, Provider } from './generated.js';
+export type { CoreOptions, ErrorClass, GroupState, Provider } from './generated.js';
 
 export type Priority = 'urgent' | 'high' | 'normal' | 'low' | 'deferrable' | number;
 
@@ -25,7 +26,15 @@ export interface RequestOptions {
   topP?: number;
   /** Comes back with the result. */
   metadata?: unknown;
+  /** Only prompts of one key are merged; those without one share one. */
   trustKey?: string;
+  /** Longest wait for company, in ms. */
+  maxWaitMs?: number;
+  /**
+   * True: the same request would be given the same answer, so that one call may serve both. False: it travels alone, never
+   * merged with others, no twin's answer, none from the cache.
+   */
+  dedup?: boolean;
   [bodyField: string]: unknown;
 }
 
@@ -45,6 +54,9 @@ export type Request =
   | ({ messages: Message[] } & RequestOptions)
   | ({ body: object; url?: string } & RequestOptions)
   | RequestOptions;
+
+/** Requests of any number. */
+export type Source = Iterable<Request> | AsyncIterable<Request>;
 
 export interface ToolCall {
   id: string;
@@ -106,9 +118,19 @@ export interface Result {
   provider: string;
   endpoint: string;
   fingerprint: string;
+  /** Answered by the call of an identical request. */
+  deduplicated: boolean;
+  cached: boolean;
+  /** Answered by `preprocess` or `fallback`. */
+  local: boolean;
+  /** The call that it shared with others, and how many they were. */
+  group?: number;
+  groupMembers?: number;
   metadata?: unknown;
   /** The provider's reply, where `keepBody` is set. */
   body?: Uint8Array;
+  /** As the command writes it, where `keepLine` is set and the request was tried: a line of JSON without its end. */
+  line?: string;
   error?: ResultError;
 }
 
@@ -142,10 +164,21 @@ export interface Progress {
 
 /** Things a person wants to be told once. */
 export interface Notice {
-  type: 'paused' | 'breaker_open' | 'breaker_closed' | 'key_stopped' | 'budget' | 'resent_unknown' | 'store_failed' | 'run_deadline';
+  type:
+    | 'paused' | 'breaker_open' | 'breaker_closed' | 'key_stopped' | 'budget' | 'resent_unknown' | 'store_failed' | 'run_deadline'
+    | 'merge_off';
   message: string;
   number: number;
   endpoint: number;
+}
+
+/** What became of a group of requests that share a call. */
+export interface GroupEvent {
+  id: number;
+  state: GroupState;
+  members: number;
+  /** When, in ms since 1970. */
+  at: number;
 }
 
 export interface TokenEvent {
@@ -169,6 +202,9 @@ export interface RunOptions {
   transport?: Transport;
 }
 
+/** What a request may be given as it is handed over, in place of what it says itself. */
+export interface SubmitOptions extends RunOptions, Pick<RequestOptions, 'priority' | 'deadlineMs' | 'maxWaitMs' | 'trustKey' | 'dedup'> {}
+
 export interface BatchOptions extends RunOptions {
   order?: 'input' | 'completion';
 }
@@ -191,6 +227,19 @@ export interface ResumeOptions extends RunOptions {
 /** Results of a run that may have been left early: those that are finished. */
 export type PausableResults = BatchResults & {
   /** What `client.resume` goes on with, here or elsewhere; `undefined`: every request has its result. */
+  readonly state: Uint8Array | undefined;
+};
+
+export interface StreamOptions extends ResumeOptions {
+  /** Results that may wait to be taken; 256. */
+  highWater?: number;
+  /** What an earlier run left: goes on where that ended. */
+  state?: Uint8Array;
+}
+
+/** Results as they complete. */
+export type ResultStream = AsyncGenerator<Result, void, undefined> & {
+  /** After its end, where a `budget` ended it: what another stream or `client.resume` goes on with. */
   readonly state: Uint8Array | undefined;
 };
 
@@ -221,11 +270,44 @@ export interface ClientOptions extends Endpoint, CoreOptions {
   transport?: Transport | TransportName;
   /** Keep the provider's reply in each result. */
   keepBody?: boolean;
+  /** Keep in each result the line that the command would write of it. */
+  keepLine?: boolean;
   /** A provider's key in a page can be read by everyone who opens it. */
   dangerouslyAllowBrowser?: boolean;
-  onEvent?: (notice: Notice) => void;
+  onNotice?: (notice: Notice) => void;
+  /** The states of groups; turns `groupEvents` on. */
+  onGroup?: (event: GroupEvent) => void;
+  /** All of these, as they come. */
+  onEvent?: (event: Notice | (GroupEvent & { type: 'group' })) => void;
+  /** Figures now and then, and at the end. */
+  report?: ReportOptions;
+  /**
+   * Sees each request before anything else does: answers it, changed or not, or `{ answer }`, which is its result then. What
+   * it throws refuses the request.
+   */
+  preprocess?: (request: Request) => MaybePromise<Request | { answer: string }>;
+  /** A request failed for good: its text all the same, or nothing. */
+  fallback?: (request: Request, failed: Result) => MaybePromise<string | undefined | void>;
+  /** What `submit` does while as many wait as may: `wait` (the default), or `reject` with the code E_FULL. */
+  onFull?: 'wait' | 'reject';
+  /** How long `submit` waits for room, in ms, before it rejects with E_FULL; without it: as long as it takes. */
+  fullWaitMs?: number;
   /** For tests that want the same decisions twice: 64 bits as a bigint. Drawn anew without it. */
   seed?: bigint;
+}
+
+export type MaybePromise<Value> = Value | Promise<Value>;
+
+/** How a client is. */
+export interface ClientStatus {
+  state: 'running' | 'paused' | 'stopping' | 'stopped' | 'closed';
+  /** It runs, no key was refused, no circuit breaker is open, and there is room. */
+  healthy: boolean;
+  /** Requests that wait, here and in the core. */
+  waiting: number;
+  inFlight: number;
+  /** What holds back the next start. */
+  limitedBy: string;
 }
 
 export type TransportName = 'fetch' | 'node' | 'undici';

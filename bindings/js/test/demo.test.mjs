@@ -2,17 +2,18 @@
 //
 //   node --test demo.test.mjs        with the variables of paths.mjs
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { chromium } from 'playwright-core';
 
 import { read, rowsMax, sample } from '../demo/input.js';
-import { packageDir, workDir } from './paths.mjs';
+import { bin, packageDir, workDir } from './paths.mjs';
 import { simulator } from './world.mjs';
 
 const demo = fileURLToPath(new URL('../demo/', import.meta.url));
@@ -175,10 +176,10 @@ describe('a run', () => {
       await file.saveAs(join(folder, 'results.jsonl'));
       const results = readFileSync(join(folder, 'results.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line));
       assert.equal(results.length, 200);
-      for (const [i, { customId, ok, text, error }] of results.entries()) {
-        assert.equal(customId, `row-${i + 1}`);
-        if (prompts[i].startsWith('always')) assert.deepEqual([ok, error.class, error.status], [false, 'server', 500]);
-        else assert.deepEqual([ok, text], [true, `echo: ${prompts[i]}`]);
+      for (const [i, { id, custom_id: customId, response, error, sheaf }] of results.entries()) {
+        assert.deepEqual([id, customId, sheaf.index], [`req_${i}`, `row-${i + 1}`, i]);
+        if (prompts[i].startsWith('always')) assert.deepEqual([response.status_code, sheaf.error_class], [500, 'server']);
+        else assert.deepEqual([error, sheaf.text], [null, `echo: ${prompts[i]}`]);
       }
       const { received_by_path: received } = await stats();
       assert.equal(received['/v1/chat/completions'], 213, 'what the simulator saw');
@@ -186,6 +187,37 @@ describe('a run', () => {
       await page.click('#legend button:has(.failed)');
       assert.equal(await page.getAttribute('#table', 'aria-rowcount'), '11');
       assert.match(await page.textContent('#table .line:not([hidden]) .text'), /^server: /);
+    }));
+  });
+
+  test('the command reads the file and goes on with it', async () => {
+    const rules = join(folder, 'twice.jsonl');
+    writeFileSync(rules, [17, 33].map((i) => `{"fault":"500","match":"prompt ${i}","first":1}\n`).join(''));
+    await withSimulator(['--faults', rules], (url, stats) => withPage({}, async (page) => {
+      const lines = Array.from({ length: 40 }, (_, i) => `${JSON.stringify({ custom_id: `mine ${i}`, prompt: `prompt ${i}` })}\n`);
+      const input = join(folder, 'mine.jsonl'), output = join(folder, 'mine.out.jsonl');
+      writeFileSync(input, lines.join(''));
+      await aim(page, url);
+      await paste(page, lines.join(''));
+      await page.selectOption('[name=format]', 'jsonl');
+      await page.fill('[name=maxRetries]', '0');
+      await page.fill('[name=model]', 'sim-1');
+      await page.click('#run');
+      await whenPhase(page, 'over');
+      const [file] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
+      await file.saveAs(output);
+      const before = readFileSync(output, 'utf8'), { received } = await stats();
+      const failures = (text) => text.split('\n').filter((line) => line && JSON.parse(line).error).length;
+      assert.equal(failures(before), 2);
+      // Every row is found done; those that failed run again when asked.
+      const command = (...more) => promisify(execFile)(bin, ['run', input, '-o', output, '--base-url', `${url}/v1`, '--model', 'sim-1', '--stream', '--resume', ...more])
+        .then(() => 0, ({ code }) => code);
+      assert.equal(await command(), 4, 'what failed stays so');
+      assert.equal((await stats()).received, received, 'nothing was sent again');
+      assert.equal(readFileSync(output, 'utf8'), before);
+      assert.equal(await command('--retry-failed'), 0);
+      assert.equal(failures(readFileSync(output, 'utf8')), 0);
+      assert.equal((await stats()).received, received + 2);
     }));
   });
 

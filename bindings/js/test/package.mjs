@@ -47,7 +47,7 @@ async function compiled(name, options) {
 
 const cases = {
   'it holds its files and no others': () => {
-    const types = ['client', 'encoding', 'errors', 'files', 'generated', 'index', 'index_node', 'pool', 'public', 'state', 'tokenizer', 'tokens', 'transport', 'types'];
+    const types = ['client', 'encoding', 'errors', 'files', 'generated', 'index', 'index_node', 'pool', 'public', 'report', 'state', 'tokenizer', 'tokens', 'transport', 'types'];
     const expected = [
       'LICENSE', 'README.md', 'package.json', 'dist/sheaf-edge.wasm', 'dist/sheaf-tokens.wasm', 'dist/sheaf.wasm', 'dist/tokens/LICENSE',
       ...encodings.flatMap((name) => ['bin', 'browser.js', 'node.js', 'workerd.js'].map((kind) => `dist/tokens/${name}.${kind}`)),

@@ -1,7 +1,7 @@
 // runtimes.mjs: the suite in Node, Deno, Bun, workerd, miniflare and the edge runtime.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -38,7 +38,7 @@ function appWithUndici() {
   mkdirSync(join(folder, 'node_modules'), { recursive: true });
   const link = (target, path) => existsSync(path) || symlinkSync(target, path);
   link(toolDir('undici'), join(folder, 'node_modules/undici'));
-  for (const name of ['here.mjs', 'conformance.mjs', 'package.json']) cpSync(join(appDir, name), join(folder, name));
+  for (const name of readdirSync(appDir).filter((name) => /\.mjs$|^package.json$/.test(name))) cpSync(join(appDir, name), join(folder, name));
   // A copy and no link, because modules are looked up from where a file really is.
   cpSync(join(appDir, 'node_modules/sheaf'), join(folder, 'node_modules/sheaf'), { recursive: true });
   return folder;

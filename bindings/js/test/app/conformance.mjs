@@ -6,70 +6,8 @@
 // The simulator (`sheaf sim`) is told what to do wrong by a header that a client sends with each of its requests, or by
 // rules over words in the body (rules.jsonl). Prompts differ between cases, because it counts how often it saw a body.
 
-// ---- Checks ----
-
-function show(value) {
-  const text = value instanceof Error ? `${value.name}: ${value.message}` : JSON.stringify(value) ?? String(value);
-  return text.length > 400 ? `${text.slice(0, 400)}...` : text;
-}
-
-function ok(value, what) {
-  if (!value) throw new Error(what);
-}
-
-function equal(actual, expected, what) {
-  if (JSON.stringify(actual) !== JSON.stringify(expected)) throw new Error(`${what}: ${show(actual)}, expected ${show(expected)}`);
-}
-
-function atLeast(actual, least, what) {
-  if (!(actual >= least)) throw new Error(`${what}: ${show(actual)}, expected ${least} or more`);
-}
-
-function atMost(actual, most, what) {
-  if (!(actual <= most)) throw new Error(`${what}: ${show(actual)}, expected ${most} or less`);
-}
-
-async function rejection(promise, what) {
-  let value;
-  try {
-    value = await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error(`${what} did not reject: ${show(value)}`);
-}
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const numbered = (count, word) => Array.from({ length: count }, (_, i) => `${word} ${i}`);
-/** What the simulator answers to a prompt. */
-const echo = (prompt) => `echo: ${prompt}`;
-const echoes = (prompts) => prompts.map(echo);
-const textOf = (bytes) => new TextDecoder().decode(bytes);
-
-// ---- Cases ----
-
-/** A client of the simulator, closed when the case is over. */
-async function withClient(t, options, act) {
-  const usual = { baseURL: `${t.url}/v1`, model: 'sim-1', concurrency: 8, retryBaseMs: 5, ...t.options };
-  const client = await t.sheaf.createClient({ ...usual, ...options });
-  try {
-    return await act(client);
-  } finally {
-    await client.close();
-  }
-}
-
-const fault = (kind) => ({ headers: { 'x-sheaf-fault': kind } });
-
-/** A fetch that counts what is sent. */
-function counting() {
-  const own = (...args) => {
-    own.calls++;
-    return fetch(...args);
-  };
-  own.calls = 0;
-  return own;
-}
+import { atLeast, atMost, counting, echo, echoes, equal, fault, numbered, ok, rejection, show, sleep, textOf, withClient } from './checks.mjs';
+import { queueCases } from './queue.mjs';
 
 export const cases = {
   'a list comes back in its order': (t) => withClient(t, {}, async (client) => {
@@ -537,6 +475,61 @@ export const cases = {
     equal([result.ok, result.text], [true, echo('bare')], 'result');
   }),
 
+  'a budget ends a batch early, and its state goes on elsewhere': async (t) => {
+    const own = counting(), prompts = numbered(12, 'budgeted');
+    const first = await withClient(t, { fetch: own }, (client) => client.batch(prompts, { budget: { requests: 5 } }));
+    equal([first.length, own.calls, first.state instanceof Uint8Array], [5, 5, true], 'results, exchanges, state');
+    await withClient(t, { fetch: own }, async (client) => {
+      const second = await client.resume(first.state, prompts, { budget: { requests: 4 } });
+      equal([second.length, own.calls], [9, 9], 'results and exchanges');
+      const { log, output } = await t.sheaf.splitState(second.state);
+      equal(textOf(output).trimEnd().split('\n').length, 9, 'lines');
+      const last = await client.resume(await t.sheaf.joinState({ log, output }), prompts);
+      equal([last.state, own.calls], [undefined, 12], 'state and exchanges');
+      equal(last.map((r) => r.text), echoes(prompts), 'texts');
+      equal([last.stats.total, last.failures.length], [12, 0], 'figures');
+      equal((await rejection(client.resume(second.state, [...prompts.slice(1), 'other'].reverse()), 'other requests')).code, 'E_OTHER_RUN', 'code');
+    });
+  },
+
+  'a budget of time leaves what it cannot do': (t) => withClient(t, { concurrency: 1 }, async (client) => {
+    const prompts = numbered(400, 'timed');
+    const first = await client.batch(prompts, { budget: { ms: 200 } });
+    ok(first.state && first.length < 400 && first.every((r) => r.ok), `${first.length} results`);
+    equal((await rejection(client.batch(prompts, { budget: { ms: -1 } }), 'no time')).code, 'E_RANGE', 'code');
+  }),
+
+  'a stream with a budget goes on in another': (t) => withClient(t, {}, async (client) => {
+    const prompts = numbered(30, 'in part');
+    const source = async function* () {
+      for (const prompt of prompts) yield prompt;
+    };
+    const read = async (options, taken = []) => {
+      const stream = client.stream(source(), { highWater: 4, ...options });
+      for await (const result of stream) taken.push(result);
+      return { taken, state: stream.state };
+    };
+    const first = await read({ budget: { requests: 10 } });
+    equal([first.taken.length, first.state instanceof Uint8Array], [10, true], 'results and state');
+    const rest = await read({ state: first.state });
+    equal([rest.taken.length, rest.state], [30, undefined], 'results and state');
+    equal(rest.taken.sort((a, b) => a.index - b.index).map((r) => r.text), echoes(prompts), 'texts');
+    const broken = client.stream(source(), { budget: { requests: 10 } });
+    for await (const result of broken) {
+      ok(result.ok, 'one');
+      break;
+    }
+    equal((await rejection(read({ state: new Uint8Array(9) }), 'no state')).code, 'E_CORRUPT', 'code');
+  }),
+
+  'the command\'s own lines are kept where asked for': (t) => withClient(t, { keepLine: true }, async (client) => {
+    await client.submit('before, so that the numbers of rows differ from the places');
+    const results = await client.batch(['with a line', { prompt: 'and this', customId: 'mine' }]);
+    const lines = results.map(({ line }) => JSON.parse(line));
+    equal(lines.map(({ id, sheaf }) => [id, sheaf.index, sheaf.text]), results.map(({ index, text }) => [`req_${index}`, index, text]), 'lines');
+    equal([lines[1].custom_id, lines[1].sheaf.fingerprint], ['mine', results[1].fingerprint], 'whose they are');
+  }),
+
   'a fetch of your own is used': (t) => {
     const own = counting();
     return withClient(t, { fetch: own }, async (client) => {
@@ -544,6 +537,8 @@ export const cases = {
       equal(own.calls, 3, 'calls');
     });
   },
+
+  ...queueCases,
 };
 
 /** Runs them one after the other. `only`: a part of the name. */

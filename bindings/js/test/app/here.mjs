@@ -2,6 +2,7 @@
 import * as sheaf from 'sheaf';
 
 import { run } from './conformance.mjs';
+import { runFiles } from './files.mjs';
 
 const { only, ...world } = JSON.parse(process.env.SHEAF_WORLD);
-console.log(JSON.stringify(await run(sheaf, world, only)));
+console.log(JSON.stringify([...(await run(sheaf, world, only)), ...(await runFiles(world, only))]));

@@ -1,6 +1,6 @@
 // types.ts: the types as users meet them. It is compiled, never run; each @ts-expect-error is an error that must be there.
 import {
-  type BatchResults, type Client, createClient, pool, type Result, SheafBatchError, SheafError, type Transport, useModule,
+  type BatchResults, type Client, type ClientStatus, createClient, jsonLinesReporter, pool, type Result, SheafBatchError, SheafError, type Transport, useModule,
 } from 'sheaf';
 import * as inline from 'sheaf/inline';
 import { readState, runFile } from 'sheaf/node';
@@ -30,6 +30,22 @@ pool(function () {
   same<typeof attempt, number>(true);
   return signal.aborted;
 });
+await client.submit('x', { priority: 'urgent', maxWaitMs: 5, trustKey: 'k', dedup: true, signal: AbortSignal.timeout(5) });
+client.pause();
+same<ReturnType<typeof client.stop>, Promise<void>>(true);
+const resumed: void = client.resume();
+const { healthy, waiting }: ClientStatus = client.status();
+client.set('maxRetries', waiting + (healthy ? 1 : 0));
+const stream = client.stream(['x'], { budget: { requests: 1 } });
+same<typeof stream.state, Uint8Array | undefined>(true);
+await createClient({
+  merge: 'prompts', window: 'eager', dedup: 'all', cacheEntries: 5, onFull: 'reject', fullWaitMs: 5,
+  preprocess: async (request) => (request === 'known' ? { answer: 'this' } : request),
+  fallback: (request, failed) => (failed.error?.retryable ? JSON.stringify(request) : undefined),
+  onGroup: ({ id, state, members, at }) => console.log(id + members + at, state === 'completed', resumed),
+  onEvent: (event) => console.log(event.type === 'group' ? event.members : event.message),
+  report: { intervalMs: 5, reporter: jsonLinesReporter((line) => console.log(line)) },
+});
 await runFile(client, 'in.jsonl', new URL('file:///out.jsonl'));
 same<ReturnType<typeof readState>, Promise<Uint8Array>>(true);
 useModule(new URL('https://example.org/sheaf.wasm'));
@@ -54,5 +70,9 @@ await createClient({ rpm: '500' });
 if (first?.error?.class === 'no_such_class') console.log();
 // @ts-expect-error The function takes a number.
 await double('1');
+// @ts-expect-error Neither waits nor refuses.
+await createClient({ onFull: 'drop' });
+// @ts-expect-error No such state.
+await createClient({ onGroup: ({ state }) => state === 'lost' });
 // @ts-expect-error Not an order.
 await client.batch([], { order: 'random' });
