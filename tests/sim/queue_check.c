@@ -66,6 +66,8 @@ static void check_member(qs_world *w, qs_exchange *x, uint32_t me, uint32_t numb
   qs_row *row = &w->rows[me];
   if (!row->admitted || row->ends) qs_fail(w, "a start of a row that is not inside", me, row->ends);
   if (row->out) qs_fail(w, "two exchanges of one row", me, 0);
+  if (row->unknown && w->options.resend_unknown == SHEAF_RESEND_NEVER)
+    qs_fail(w, "a start of an unknown row against the policy", me, 0);
   if (row->cancelled) qs_fail(w, "a start of a cancelled row", me, 0);
   if (row->answered) qs_fail(w, "a start of a row that a hook answered", me, 0);
   if (w->config.store && !row->covered) qs_fail(w, "a start that no stored range covers", me, 0);
@@ -200,7 +202,7 @@ static bool read_reply(const qs_world *w, const qs_row *row, const sheaf_result 
   const qs_content *t = &row->ask.content;
   sheaf_json_iter iter;
   sheaf_slice key, item, list;
-  if (t->kind >= QS_CHAT && w->starved) { /* text is text_json then */
+  if (t->kind >= QS_CHAT && w->config.starves) { /* text is text_json then */
     sheaf_buf text;
     sheaf_buf_init(&text, qs_malloc(), SIZE_MAX / 2);
     sheaf_buf_append_unescaped(&text, r->text_json);
@@ -358,13 +360,18 @@ void qs_check_result(qs_world *w, const sheaf_result *r) {
     w->deserted++;
   if (r->attempts != row->starts)
     qs_fail(w, "attempts are not what was started", r->attempts, row->starts);
+  bool stays = row->unknown && w->options.resend_unknown == SHEAF_RESEND_NEVER;
+  if (stays && r->error_class != SHEAF_CLASS_UNKNOWN_OUTCOME)
+    qs_fail(w, "an unknown row ended otherwise", me, r->error_class);
+  if (row->unknown && row->starts && !r->resent_unknown)
+    qs_fail(w, "an unknown row was sent again in silence", me, 0);
   if (r->ok != (r->error_class == SHEAF_CLASS_NONE))
     qs_fail(w, "ok and class differ", me, r->error_class);
   if (row->refused && (r->ok ? !r->local : r->error_class != SHEAF_CLASS_INVALID_REQUEST))
     qs_fail(w, "refused by the hook, and ended otherwise", me, r->error_class);
   if (!r->attempted && r->billing > SHEAF_BILLING_REFUSED)
     qs_fail(w, "called unsent what may have been billed", me, r->billing);
-  if (r->attempted && !r->ok && row->starts == 0 && !row->twins && !row->refused)
+  if (r->attempted && !r->ok && row->starts == 0 && !row->twins && !row->refused && !row->unknown)
     qs_fail(w, "called attempted what was never sent", me, r->error_class);
   if (r->cost_usd_nano != SHEAF_ABSENT)
     w->told_cost += r->cost_usd_nano;

@@ -45,6 +45,8 @@ static void admitted(qs_host *h, uint32_t me, uint64_t index) {
   if (w->run_end_ns < row->deadline_ns) row->deadline_ns = w->run_end_ns;
   row->twins =
       qs_eligible(w, &row->ask) && !row->answered && !row->refused && !h->engine->recovering;
+  row->unknown = row->covered = index < w->unknown;
+  if (row->unknown && w->options.resend_unknown == SHEAF_RESEND_NEVER) row->twins = false;
   row->counted = c->counter ? w->last_count : 0;
   if (c->cancels && qs_chance(c, 200, QS_DRAW_ROW, me, 20))
     qs_later(h, w->now_ns + qs_draw(c, 4 * c->reply_ms * QS_MS, QS_DRAW_ROW, me, 21), QS_DUE_CANCEL,
@@ -228,6 +230,21 @@ static void plan_users(qs_host *h) {
 
 /* ---- The run ---- */
 
+/* What an earlier run may have left: it covered the first few rows, and has no line of theirs. */
+static int32_t scan(qs_host *h) {
+  qs_world *w = h->w;
+  uint8_t payload[SHEAF_RANGE_BYTES];
+  const sheaf_record record = {.type = SHEAF_RECORD_RANGE,
+                               .payload = {(const char *)payload, sizeof payload}};
+  if (w->config.recovers) {
+    w->unknown = 1 + (uint32_t)qs_draw(&w->config, 8, QS_DRAW_STORE, 0, 9);
+    sheaf_range_write(&(sheaf_range){.first = 0, .last = w->unknown - 1}, payload);
+    int32_t status = sheaf_engine_on_scanned(h->engine, &record, 1);
+    if (status) return status;
+  }
+  return sheaf_engine_on_scanned(h->engine, NULL, 0);
+}
+
 static int32_t make_engine(qs_host *h, const sheaf_allocator *allocator) {
   qs_world *w = h->w;
   const qs_config *c = &w->config;
@@ -249,7 +266,7 @@ static int32_t make_engine(qs_host *h, const sheaf_allocator *allocator) {
   if (status == SHEAF_OK && c->doors) return qs_open_doors(h);
   if (status == SHEAF_OK && c->store) {
     status = sheaf_engine_use_store(h->engine);
-    if (status == SHEAF_OK) status = sheaf_engine_on_scanned(h->engine, NULL, 0);
+    if (status == SHEAF_OK) status = scan(h);
   }
   return status;
 }

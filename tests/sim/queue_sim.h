@@ -83,7 +83,7 @@ typedef struct qs_config {
   bool doors, store, store_late, hints, deadlines, cancels, storm, pauses, sets, drains, aborts,
       few_events, backwards, late_events, priorities, alone, waits, preprocess, fallback, validate,
       counter, budget, big, rejects, poison, resets, lists, bursts, slow_takes, many_keys, collide,
-      early, dies, starves, streams, small_replies;
+      early, dies, starves, streams, small_replies, recovers;
   uint32_t context_members, inputs_max; /* of the provider's */
   uint64_t tokens_max;
   uint32_t limit_rpm;
@@ -110,7 +110,8 @@ typedef struct qs_row {
   uint64_t index;
   uint32_t exchange; /* the latest; QS_NONE: none yet */
   uint32_t starts, ends, cut, others, passes;
-  bool admitted, rejected, cancelled, out, covered, twins, fresh, odd, answered, refused;
+  bool admitted, rejected, cancelled, out, covered, twins, fresh, odd, answered, refused,
+      unknown;     /* an earlier run may have sent it */
   int64_t counted; /* tokens of its body; 0: nobody counted */
 } qs_row;
 
@@ -148,8 +149,8 @@ typedef struct qs_world {
   uint64_t now_ns, begun_ns, engine_ns, trace;
   qs_row rows[QS_ROWS_MAX];
   uint32_t row_of[QS_ROWS_MAX]; /* by index */
-  uint32_t indexes;
-  qs_exchange *exchanges; /* by number of their launch */
+  uint32_t indexes, unknown;    /* the first so many are of an earlier run */
+  qs_exchange *exchanges;       /* by number of their launch */
   uint32_t exchange_count, exchange_capacity;
   qs_group groups[QS_GROUPS_MAX];
   uint64_t groups_seen, group_at_ns;

@@ -31,9 +31,25 @@ static uint64_t class_wait_ns(const qs_world *w, uint32_t klass) {
   return (&w->options.class_wait_urgent_ms)[klass] * QS_MS;
 }
 
-/* When a row that stands in the queue by itself is to go next. */
+static bool gathers(const sheaf__row *inside) {
+  return inside->state == SHEAF__AT_QUEUE && has_company(inside) &&
+         inside->bond->company->item.node.at == 0;
+}
+
+/* Until when a row may wait for company; by its deadline, half of its time. */
+static uint64_t patience_of(const qs_world *w, const qs_row *row) {
+  uint64_t ms = row->ask.max_wait_ms ? row->ask.max_wait_ms : w->options.max_wait_ms;
+  uint64_t until = row->admitted_ns + ms * QS_MS;
+  uint64_t half =
+      row->ask.deadline_ms ? row->admitted_ns + row->ask.deadline_ms * QS_MS / 2 : SHEAF_NEVER;
+  return until < half ? until : half;
+}
+
+/* When a row that stands in the queue is to go next; of several that stand there as one, when those
+ * are. */
 static uint64_t due_of(const qs_world *w, const qs_row *row, const sheaf__row *inside) {
   uint64_t due = row->admitted_ns + class_wait_ns(w, inside->item.klass);
+  if (has_company(inside)) return inside->bond->company->item.node.key;
   return due < row->deadline_ns ? due : row->deadline_ns;
 }
 
@@ -67,7 +83,12 @@ static void watch_overdue(qs_world *w, const sheaf_engine *engine, const qs_exch
     qs_row *row = &w->rows[i];
     if (!row->admitted || row->ends || row->ask.content.model != x->model) continue;
     const sheaf__row *inside = inside_of(engine, row);
-    bool waits = inside != NULL && !has_company(inside) && stands(w, row, inside);
+    bool waits = inside != NULL && stands(w, row, inside) && !gathers(inside);
+    if (waits && has_company(inside) && inside->state != SHEAF__AT_QUEUE)
+      waits = false; /* it went with others, nobody knows when they were due */
+    if (waits && has_company(inside) && !x->shadow &&
+        qs_same_key(&w->rows[x->members[0]].ask, &row->ask))
+      waits = false; /* its own company had its turn */
     uint64_t due = waits ? due_of(w, row, inside) : SHEAF_NEVER;
     if (due < w->engine_ns && popped_due > due)
       row->passes++;
@@ -75,6 +96,32 @@ static void watch_overdue(qs_world *w, const sheaf_engine *engine, const qs_exch
       row->passes = 0;
     if (row->passes > 1)
       qs_fail(w, "an overdue row was passed twice in a row", i, w->engine_ns - due);
+  }
+}
+
+/* Nothing but places in flight holds the starts of a row's model back. */
+static bool is_route_free(const qs_world *w, const sheaf_engine *engine, const sheaf__row *inside) {
+  const sheaf_engine_options *o = &w->options;
+  const sheaf__route *route = &engine->routes[inside->route];
+  if (o->rpm || o->tpm || o->start_interval_ms || w->config.budget || w->config.places > 1)
+    return false;
+  const sheaf__seat *seat = &engine->seats[route->seats[0]];
+  const sheaf__pool *pool = &engine->pools[seat->pool];
+  return seat->breaker.state == SHEAF__BREAKER_CLOSED && pool->pause_until_ns <= w->engine_ns &&
+         !pool->probing && !pool->learned_wmax && pool->next_start_ns <= w->engine_ns &&
+         o->concurrency;
+}
+
+/* What waits for one model is not passed by what is less urgent and waits for another. */
+static void watch_models(qs_world *w, const sheaf_engine *engine, const qs_exchange *x,
+                         uint32_t klass, uint64_t popped_due) {
+  if (klass == 0 || popped_due <= w->engine_ns) return;
+  for (uint32_t i = 0; i < w->config.rows; i++) {
+    qs_row *row = &w->rows[i];
+    if (!row->fresh || row->ask.content.model == x->model) continue;
+    const sheaf__row *inside = inside_of(engine, row);
+    if (inside != NULL && stands(w, row, inside) && is_route_free(w, engine, inside))
+      qs_fail(w, "an urgent row was passed by another model's", i, x->id >> 16);
   }
 }
 
@@ -88,24 +135,11 @@ void qs_watch_start(qs_world *w, const sheaf_engine *engine, const qs_exchange *
     if (x->count == 1 && !has_company(inside)) popped = due_of(w, &w->rows[x->members[i]], inside);
   }
   watch_fresh(w, engine, x, klass);
+  watch_models(w, engine, x, klass, popped);
   watch_overdue(w, engine, x, popped);
 }
 
 /* ---- Waiting for company ---- */
-
-static bool gathers(const sheaf__row *inside) {
-  return inside->state == SHEAF__AT_QUEUE && has_company(inside) &&
-         inside->bond->company->item.node.at == 0;
-}
-
-/* Until when a row may wait for company; by its deadline, half of its time. */
-static uint64_t patience_of(const qs_world *w, const qs_row *row) {
-  uint64_t ms = row->ask.max_wait_ms ? row->ask.max_wait_ms : w->options.max_wait_ms;
-  uint64_t until = row->admitted_ns + ms * QS_MS;
-  uint64_t half =
-      row->ask.deadline_ms ? row->admitted_ns + row->ask.deadline_ms * QS_MS / 2 : SHEAF_NEVER;
-  return until < half ? until : half;
-}
 
 static bool is_call_out(const qs_world *w, const qs_row *row) {
   for (uint32_t i = 0; i < w->exchange_count; i++) {
@@ -143,6 +177,16 @@ static void watch_company(qs_world *w, const sheaf_engine *engine, uint32_t me) 
     qs_fail(w, "company was waited for though nothing of the key is out", me, members);
 }
 
+/* Of several that stand in the queue as one, nobody is due much before they are: by no more than it
+ * would wait for company, for whoever is let in for its impatience goes first. */
+static void watch_together(qs_world *w, uint32_t me, const sheaf__row *inside) {
+  const qs_row *row = &w->rows[me];
+  uint64_t due = inside->bond->company->item.node.key;
+  if (row->odd || w->config.starves) return; /* other options, or no memory for its place */
+  if (due > patience_of(w, row) + class_wait_ns(w, inside->item.klass))
+    qs_fail(w, "a member is due long before its company", me, due - row->admitted_ns);
+}
+
 static void watch_gathering(qs_world *w, const sheaf_engine *engine, uint32_t me,
                             const sheaf__row *inside) {
   const sheaf_engine_options *o = &w->options;
@@ -165,6 +209,26 @@ static void watch_gathering(qs_world *w, const sheaf_engine *engine, uint32_t me
 
 /* ---- After a step ---- */
 
+/* Nothing that the engine knows of holds a start back: then nobody who may leave is left. */
+static bool is_gate_open(const qs_world *w, const sheaf_engine *engine) {
+  const qs_config *c = &w->config;
+  const sheaf_engine_options *o = &w->options;
+  if (o->rpm || o->tpm || o->start_interval_ms || c->budget || c->store_late || c->starves ||
+      w->paused || w->stopping)
+    return false;
+  if (c->places > 1 || o->concurrency == 0 ? w->in_flight > 0 : w->in_flight >= o->concurrency)
+    return false;
+  for (uint32_t i = 0; i < engine->pool_count; i++) {
+    const sheaf__pool *p = &engine->pools[i];
+    if (p->pause_until_ns > w->engine_ns || p->probing || p->learned_wmax ||
+        p->next_start_ns > w->engine_ns)
+      return false;
+  }
+  for (uint32_t i = 0; i < engine->seat_count; i++)
+    if (engine->seats[i].breaker.state != SHEAF__BREAKER_CLOSED) return false;
+  return true;
+}
+
 /* A call that nobody waits for any more is cancelled. */
 static void watch_deserted(qs_world *w) {
   for (uint32_t i = 0; i < w->exchange_count; i++) {
@@ -176,8 +240,19 @@ static void watch_deserted(qs_world *w) {
   }
 }
 
+static void watch_cache(qs_world *w, const sheaf_engine *engine) {
+  sheaf_stats s;
+  sheaf_engine_stats(engine, &s);
+  if (s.cache_entries > w->options.cache_entries)
+    qs_fail(w, "more answers kept than may be", s.cache_entries, 0);
+  if (s.cache_bytes > w->options.cache_bytes_max)
+    qs_fail(w, "more bytes kept than may be", s.cache_bytes, 0);
+}
+
 void qs_watch_turn(qs_world *w, const sheaf_engine *engine, bool all_taken) {
   if (w->now_ns < w->hungry_until_ns) return;
+  const bool open = is_gate_open(w, engine);
+  watch_cache(w, engine);
   for (uint32_t i = 0; i < w->config.rows && !w->failure[0]; i++) {
     const qs_row *row = &w->rows[i];
     if (!row->admitted || row->ends) continue;
@@ -190,7 +265,12 @@ void qs_watch_turn(qs_world *w, const sheaf_engine *engine, bool all_taken) {
                  !(row->out && w->config.backwards); /* by which clock did it time out? */
     if (clear && w->engine_ns >= row->deadline_ns)
       qs_fail(w, "still inside after its deadline", i, w->engine_ns - row->deadline_ns);
-    if (gathers(inside)) watch_gathering(w, engine, i, inside);
+    if (inside->state == SHEAF__AT_QUEUE && has_company(inside) && !gathers(inside))
+      watch_together(w, i, inside);
+    if (gathers(inside))
+      watch_gathering(w, engine, i, inside);
+    else if (inside->state == SHEAF__AT_QUEUE && open)
+      qs_fail(w, "left in the queue though the gate is open", i, w->in_flight);
     if (inside->state == SHEAF__AT_TWIN &&
         inside->bond->leader->row->item.klass > inside->item.klass && !w->config.starves)
       qs_fail(w, "a twin behind a less urgent leader", i, inside->item.klass);

@@ -156,9 +156,10 @@ void qs_config_draw(qs_config *c, uint64_t seed) {
                         &c->few_events, &c->backwards, &c->late_events, &c->alone,
                         &c->rejects,    &c->poison,    &c->slow_takes,  &c->streams};
   for (uint32_t i = 0; i < sizeof some / sizeof *some; i++) *some[i] = on(c, 45 + i, 200);
-  bool *const rare[] = {&c->many_keys, &c->collide, &c->early,
-                        &c->dies,      &c->starves, &c->small_replies};
+  bool *const rare[] = {&c->many_keys, &c->collide,       &c->early,   &c->dies,
+                        &c->starves,   &c->small_replies, &c->recovers};
   for (uint32_t i = 0; i < sizeof rare / sizeof *rare; i++) *rare[i] = on(c, 160 + i, 60);
+  if (c->recovers) c->store = true, c->doors = false;
   c->store_late = c->store && on(c, 58, 500);
   if (c->store_late && on(c, 57, 400)) c->pauses = true;
   c->drains = on(c, 59, 60);
@@ -196,15 +197,16 @@ void qs_config_print(const qs_config *c) {
       "late_events %d prio %d alone %d waits %d preprocess %d fallback %d validate %d counter %d "
       "budget %d big %d "
       "rejects %d poison %d resets %d lists %d keys %d collide %d early %d dies %d starves %d "
-      "streams %d small %d | context %u inputs_max %u tokens_max %u limit %u reply_ms %u grid %u\n",
+      "streams %d small %d recovers %d | context %u inputs_max %u tokens_max %u limit %u reply_ms "
+      "%u grid %u\n",
       c->rows, c->arrivals, (unsigned)(c->gap_ns / QS_MS), c->kinds, c->texts, c->models, c->trusts,
       c->places, c->doors, c->store, c->store_late, c->hints, c->deadlines, c->cancels, c->storm,
       c->pauses, c->sets, c->drains, c->aborts, c->few_events, c->slow_takes, c->backwards,
       c->late_events, c->priorities, c->alone, c->waits, c->preprocess, c->fallback, c->validate,
       c->counter, c->budget, c->big, c->rejects, c->poison, c->resets, c->lists, c->many_keys,
-      c->collide, c->early, c->dies, c->starves, c->streams, c->small_replies, c->context_members,
-      c->inputs_max, (unsigned)c->tokens_max, c->limit_rpm, (unsigned)c->reply_ms,
-      (unsigned)c->grid_ns);
+      c->collide, c->early, c->dies, c->starves, c->streams, c->small_replies, c->recovers,
+      c->context_members, c->inputs_max, (unsigned)c->tokens_max, c->limit_rpm,
+      (unsigned)c->reply_ms, (unsigned)c->grid_ns);
   printf(
       "concurrency %u/%u queue %u timeout %u retries %u resend %u | merge %u window %u %u ms batch "
       "%u inputs %u least "

@@ -170,7 +170,7 @@ static int32_t open_doors(sim_host *r) {
   const sheaf_source source = {
       .struct_bytes = sizeof source, .ctx = r, .next = door_next, .admit = door_admit};
   const sheaf_sink sink = {sizeof sink, 0, r, door_put};
-  const sheaf_hooks hooks = {sizeof hooks, 0, r, door_validate};
+  const sheaf_hooks hooks = {.struct_bytes = sizeof hooks, .ctx = r, .validate = door_validate};
   const sheaf_doors doors = {.struct_bytes = sizeof doors,
                              .transport = &transport,
                              .sink = &sink,
