@@ -360,17 +360,23 @@ int cli_format(const cli_args *args, uint32_t *format) {
   return *format < 4 ? CLI_OK : bad_value("format", args->format, "give jsonl, text, csv or auto");
 }
 
+void cli_engine_defaults(bool over_files, sheaf_engine_options *options) {
+  if (!over_files) {
+    sheaf_engine_options_init_queue(options);
+    return;
+  }
+  sheaf_engine_options_init(options);
+  options->merge = SHEAF_MERGE_OFF; /* each row is its own call, and its reply its own bytes */
+  options->dedup = SHEAF_DEDUP_OFF;
+}
+
 int cli_args_read(int argc, char **argv, const char *command_name, cli_args *args) {
   uint32_t command = strcmp(command_name, "bench") == 0   ? FOR_BENCH
                      : strcmp(command_name, "plan") == 0  ? FOR_PLAN
                      : strcmp(command_name, "serve") == 0 ? FOR_SERVE
                                                           : FOR_RUN;
   memset(args, 0, sizeof *args);
-  sheaf_engine_options_init(&args->engine);
-  if (command != FOR_SERVE) { /* of files each row is its own call, and its reply its own bytes */
-    args->engine.merge = SHEAF_MERGE_OFF;
-    args->engine.dedup = SHEAF_DEDUP_OFF;
-  }
+  cli_engine_defaults(command != FOR_SERVE, &args->engine);
 #ifdef SHEAF_SIM
   args->sim = SHEAF_SIM_OPTIONS_INIT;
 #endif

@@ -58,8 +58,10 @@ typedef struct cli_args {
 #endif
 } cli_args;
 
-/* args.c. Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench",
- * "plan", "serve". */
+/* args.c. The engine's options as a command begins with them: one that runs over files, or serve. */
+void cli_engine_defaults(bool over_files, sheaf_engine_options *options);
+/* Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench", "plan",
+ * "serve". */
 int cli_args_read(int argc, char **argv, const char *command, cli_args *args);
 
 /* The format the arguments name, as SHEAF_FORMAT_*; CLI_OK or CLI_USAGE after a sentence. */

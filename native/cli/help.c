@@ -274,19 +274,21 @@ static const char *choice_name(const char *choices, uint64_t number, char name[6
 
 /* over_files: of run, where each row is a call of its own unless it is told otherwise. */
 static void print_options(FILE *to, bool over_files) {
+  sheaf_engine_options defaults;
+  cli_engine_defaults(over_files, &defaults);
   for (uint32_t i = 0;; i++) {
     const sheaf_option *o = sheaf_option_at(i);
     if (o == NULL) return;
     if (!over_files && strcmp(o->name, "stream") == 0) continue; /* each request says so itself */
     char about[192], choice[64];
-    bool shares = strcmp(o->name, "merge") == 0 || strcmp(o->name, "dedup") == 0;
+    uint64_t initial;
+    memcpy(&initial, (const char *)&defaults + o->offset, sizeof initial);
     if (strcmp(o->name, "stream") == 0 || o->initial == SHEAF_NEVER)
       snprintf(about, sizeof about, "%s", o->help);
     else if (o->choices != NULL)
-      snprintf(about, sizeof about, "%s [%s]", o->help,
-               choice_name(o->choices, shares && over_files ? 0 : o->initial, choice));
+      snprintf(about, sizeof about, "%s [%s]", o->help, choice_name(o->choices, initial, choice));
     else
-      snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)o->initial);
+      snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)initial);
     print_row(to, o->name,
               strcmp(o->name, "stream") == 0 ? ""
               : o->choices                   ? o->choices

@@ -1,8 +1,8 @@
 /* vocab_files.c: vocabularies as files.
  *
- * Outline: sentences for what fails; a file mapped for reading; writing whole or not at all; making
- * and loading. */
-#define _POSIX_C_SOURCE 200809L
+ * Outline: sentences for what fails; memory; a file mapped for reading; writing whole or not at all;
+ * making and loading. */
+#define _GNU_SOURCE /* MAP_POPULATE */
 #include <sheaf/vocab_files.h>
 
 #include <errno.h>
@@ -21,14 +21,6 @@ typedef struct words {
   size_t bytes;
 } words;
 
-static void *heap_realloc(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  (void)ctx, (void)old_bytes;
-  if (new_bytes > 0) return realloc(ptr, new_bytes);
-  free(ptr);
-  return NULL;
-}
-static const sheaf_allocator heap = {heap_realloc, NULL};
-
 static int32_t say(const words *message, int32_t status, const char *path, const char *what) {
   if (message->bytes > 0) snprintf(message->text, message->bytes, "%s: %s", path, what);
   return status;
@@ -37,6 +29,51 @@ static int32_t say(const words *message, int32_t status, const char *path, const
 static int32_t say_errno(const words *message, const char *path) {
   return say(message, SHEAF_E_IO, path, strerror(errno));
 }
+
+static void *heap_realloc(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
+  (void)ctx, (void)old_bytes;
+  if (new_bytes > 0) return realloc(ptr, new_bytes);
+  free(ptr);
+  return NULL;
+}
+static const sheaf_allocator heap = {heap_realloc, NULL};
+
+/* A vocabulary's tables are written all over at once. So large ones are mapped with their pages, which
+ * takes 1 ms less for o200k_base than touching 2,300 pages one after another. */
+#if defined(MAP_POPULATE)
+#define WITH_PAGES MAP_POPULATE
+#else
+#define WITH_PAGES 0
+#endif
+#if defined(MAP_POPULATE) && !defined(__SANITIZE_ADDRESS__)
+enum { LARGE = 1 << 18 };
+
+static void *paged_alloc(size_t bytes) {
+  if (bytes < LARGE) return malloc(bytes);
+  void *memory =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | WITH_PAGES, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void paged_free(void *ptr, size_t bytes) {
+  if (bytes < LARGE)
+    free(ptr);
+  else
+    munmap(ptr, bytes);
+}
+
+static void *paged_realloc(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
+  if (old_bytes < LARGE && new_bytes < LARGE) return heap_realloc(ctx, ptr, old_bytes, new_bytes);
+  void *memory = new_bytes > 0 ? paged_alloc(new_bytes) : NULL;
+  if (!memory && new_bytes > 0) return NULL;
+  if (memory && ptr) memcpy(memory, ptr, old_bytes < new_bytes ? old_bytes : new_bytes);
+  if (ptr) paged_free(ptr, old_bytes);
+  return memory;
+}
+static const sheaf_allocator pages = {paged_realloc, NULL};
+#else
+#define pages heap
+#endif
 
 /* The bytes of a file until unmap; an empty file gives the empty slice. */
 static int32_t map_file(const char *path, sheaf_slice *file, const words *message) {
@@ -50,7 +87,7 @@ static int32_t map_file(const char *path, sheaf_slice *file, const words *messag
   } else if (!S_ISREG(facts.st_mode)) {
     status = say(message, SHEAF_E_IO, path, "is not a regular file");
   } else if (facts.st_size > 0) {
-    void *data = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    void *data = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE | WITH_PAGES, fd, 0);
     if (data == MAP_FAILED)
       status = say_errno(message, path);
     else
@@ -126,7 +163,7 @@ int32_t sheaf_vocab_load(const char *path, const sheaf_allocator *allocator, she
   sheaf_slice file;
   int32_t status = map_file(path, &file, &told);
   if (status != SHEAF_OK) return status;
-  status = sheaf_vocab_open(file.data, file.bytes, allocator ? allocator : &heap, vocab);
+  status = sheaf_vocab_open(file.data, file.bytes, allocator ? allocator : &pages, vocab);
   unmap(file);
   if (status == SHEAF_E_CORRUPT)
     return say(&told, status, path, "is damaged or no vocabulary file; make it again");

@@ -13,7 +13,7 @@ import sys
 
 sys.dont_write_bytecode = True
 import test_cli  # noqa: E402
-from test_cli import PLAIN, SHEAF, Room, check, same  # noqa: E402
+from test_cli import PLAIN, SHEAF, Room, check, http, same  # noqa: E402
 
 MERGES = [b"he", b"ll", b"hell", b"hello"]  # ranks 256 to 259
 TIKTOKEN = "".join("%s %d\n" % (base64.b64encode(token).decode(), rank)
@@ -189,6 +189,129 @@ def a_publisher_without_a_tokenizer_is_an_estimate_without_any_vocabulary(room):
     check(b"an estimate" in done.out, done.out)
     done = sheaf(room, "tokens", "--model", "claude-opus-4-1", "--encode", "a.txt", code=2)
     check("no ids" in done.err, done.err)
+
+
+# ---- the provider's own count ----
+
+ASKED = {"anthropic": ("claude-sonnet-4-5", "", {"ANTHROPIC_API_KEY": "k"}),
+         "gemini": ("gemini-2.5-flash", "/v1beta", {"GEMINI_API_KEY": "k"})}
+
+
+def counts_of(done):
+    """What was printed, by place, and the words of the last line."""
+    rows = [line.split(None, 1) for line in done.out.decode().splitlines()]
+    return {place: int(count) for count, place in rows[:-1]}, rows[-1]
+
+
+def the_providers_count_is_what_the_same_requests_are_then_charged_for(room):
+    sim = room.sim()
+    for provider, (model, base, key) in ASKED.items():
+        to = ("--provider", provider, "--model", model, "--base-url", sim.url + base)
+        room.write("a.txt", "a text of its own, to be counted as one prompt")
+        room.write("in.jsonl", "".join(json.dumps(row) + "\n" for row in (
+            "a text of its own, to be counted as one prompt",
+            {"messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "what is it?"}]},
+            {"prompt": "and this", "max_tokens": 9, "temperature": 0})))
+        sheaf(room, "run", "in.jsonl", "-o", "out.jsonl", "--no-resume", *to, env=key, code=0)
+        charged = [row["sheaf"]["usage"]["input_total"] for row in room.lines("out.jsonl")]
+        billed = sim.ledger_at_rest()["billed"]
+        counts, last = counts_of(sheaf(room, "tokens", "--ask", *to, "a.txt", "in.jsonl", env=key, code=0))
+        same(counts, {"a.txt": charged[0], "in.jsonl:1": charged[0], "in.jsonl:2": charged[1], "in.jsonl:3": charged[2]})
+        same(last, [str(charged[0] + sum(charged)), "total of 4 requests, as %s counts" % provider])
+        same(sim.ledger_at_rest()["billed"], billed)
+
+
+def a_count_is_asked_for_as_the_provider_wants_it(room):
+    answers = {"anthropic": '{"input_tokens":7}', "gemini": '{"totalTokens":7}'}
+    body = {"model": "other", "max_tokens": 5, "stream": False, "messages": [{"role": "user", "content": "x"}]}
+    for provider, (model, base, key) in ASKED.items():
+        server = room.server(lambda head, body, n: http(200, answers[provider]))
+        room.write("r.jsonl", json.dumps({"url": "/v1/messages", "body": body}) if provider == "anthropic" else json.dumps(
+            {"url": "/v1beta/models/other:generateContent", "body": {"contents": [{"parts": [{"text": "x"}]}]}}))
+        done = sheaf(room, "tokens", "--ask", "--model", model, "--base-url", server.url + base, "--total", "r.jsonl",
+                     env=key, code=0)
+        same(done.out.split()[0], b"7")
+        (head, sent), = server.seen
+        if provider == "anthropic":
+            check(head.startswith(b"POST /v1/messages/count_tokens HTTP/1.1\r\n"), head)
+            same(json.loads(sent), {"model": "other", "messages": body["messages"]})
+        else:
+            check(head.startswith(b"POST /v1beta/models/other:countTokens HTTP/1.1\r\n"), head)
+            same(json.loads(sent), {"generateContentRequest": {"model": "models/other",
+                                                               "contents": [{"parts": [{"text": "x"}]}]}})
+
+
+def a_run_of_counts_costs_nothing(room):
+    server = room.server(lambda head, body, n: http(200, '{"input_tokens":1000000}'))
+    room.write("p.json", json.dumps({"date": "2030-01-01", "prices": [
+        {"provider": "anthropic", "model": "claude-x", "input": 2, "output": 10}]}))
+    room.write("in.jsonl", '"x"\n')
+    sheaf(room, "run", "in.jsonl", "-o", "out.jsonl", "--provider", "anthropic", "--model", "claude-x", "--prices",
+          "p.json", "--url", "/v1/messages/count_tokens", "--base-url", server.url, "--summary", "s.json", code=0)
+    row, = room.lines("out.jsonl")
+    same((row["sheaf"]["usage"], row["sheaf"]["cost_usd"]), ({"input_total": 1000000}, 0))
+    same(json.loads(room.read("s.json"))["cost_usd"], 0)
+
+
+def a_refused_count_is_asked_for_again(room):
+    server = room.server(lambda head, body, n: http(500, "{}") if n < 3
+                         else http(200, '{"input_tokens":3}'))
+    room.write("a.txt", "x")
+    ask_args = ("tokens", "--ask", "--model", "claude-x", "--base-url", server.url)
+    same(counts_of(sheaf(room, *ask_args, "a.txt", code=0))[0], {"a.txt": 3})
+    same(len(server.seen), 3)
+
+
+def what_is_not_counted_is_named_and_the_others_are(room):
+    server = room.server(lambda head, body, n: http(400, '{"type":"error","error":{"type":"invalid_request_error",'
+                                                    '"message":"too odd"}}') if b"odd" in body
+                         else http(200, '{"input_tokens":3}'))
+    ask_args = ("tokens", "--ask", "--model", "claude-x", "--base-url", server.url)
+    room.write("r.jsonl", '"fine"\n"odd"\n{"prompt":\n"fine, too"\n')
+    room.write("odd.txt", "odd")
+    done = sheaf(room, *ask_args, "r.jsonl", "none.txt", code=4)
+    same(counts_of(done), ({"r.jsonl:1": 3, "r.jsonl:4": 3}, ["6", "total of 2 requests, as anthropic counts"]))
+    check("r.jsonl:2: invalid_request: too odd" in done.err, done.err)
+    check("r.jsonl:3:" in done.err and "none.txt" in done.err, done.err)
+    done = sheaf(room, *ask_args, "odd.txt", code=5)
+    same(done.out, b"")
+    room.write("r.jsonl", '"fine"\n{"prompt":\n')
+    sheaf(room, *ask_args, "r.jsonl", code=3)
+    sheaf(room, *ask_args, "r.jsonl", "none.txt", code=3)
+
+
+def many_counts_come_in_the_order_of_the_input(room):
+    sim = room.sim("--latency", "uniform:1:30")
+    texts = ["word " * n for n in range(1, 120)]
+    room.write("r.jsonl", "".join(json.dumps(text) + "\n" for text in texts))
+    done = sheaf(room, "tokens", "--ask", "--model", "claude-x", "--base-url", sim.url, "--concurrency", 16, "r.jsonl",
+                 code=0)
+    rows = [line.split() for line in done.out.decode().splitlines()[:-1]]
+    same([place for _, place in rows], ["r.jsonl:%d" % n for n in range(1, 120)])
+    counts = [int(count) for count, _ in rows]
+    check(counts == sorted(counts) and counts[-1] > counts[0], counts)
+
+
+def asked_lines_are_answered_as_lines(room):
+    server = room.server(lambda head, body, n: http(400, '{"type":"error","error":{"type":"invalid_request_error",'
+                                                    '"message":"too \\"odd\\""}}') if b"odd" in body
+                         else http(200, '{"input_tokens":3}'))
+    done = sheaf(room, "tokens", "--ask", "--jsonl", "--model", "claude-x", "--base-url", server.url,
+                 stdin=b'"fine"\n"odd"\n\n{"prompt":\n{"messages":[{"role":"user","content":"x"}]}\n', code=4)
+    answers = [json.loads(line) for line in done.out.decode().splitlines()]
+    same(answers[:2], [{"count": 3}, {"error": 'invalid_request: too "odd"', "line": 2}])
+    same((sorted(answers[2]), answers[2]["line"], answers[3:]), (["error", "line"], 4, [{"count": 3}]))
+
+
+def asking_needs_to_know_whom(room):
+    room.write("a.txt", "x")
+    for args, word in ((("a.txt",), "--provider"), (("--provider", "openai", "--model", "gpt-4o", "a.txt"), "openai"),
+                       (("--model", "claude-x"), "files"), (("--model", "claude-x", "a.txt"), "ANTHROPIC_API_KEY"),
+                       (("--model", "claude-x", "--encode", "a.txt"), "--encode"),
+                       (("--model", "claude-x", "--rpm"), "--rpm"), (("--model", "claude-x", "--output", "y", "a.txt"), "--output")):
+        done = sheaf(room, "tokens", "--ask", *args, code=2)
+        check(word in done.err, args, done.err)
+    check(b"--ask" in sheaf(room, "tokens", "--ask", "--help", code=0).out)
 
 
 # ---- vocabularies ----

@@ -303,7 +303,22 @@ TEST(statistics_are_json_and_open_metrics) {
   bench_close(&b);
 }
 
+/* What algorithms for queues of people's requests are known by: 3 tries more, 1 s, 10 s. */
+TEST(a_queue_begins_with_its_own_retries_and_all_else_as_a_run) {
+  sheaf_engine_options run, queue;
+  sheaf_engine_options_init(&run);
+  sheaf_engine_options_init_queue(&queue);
+  CHECK_EQ(queue.max_retries, 3);
+  CHECK_EQ(queue.retry_base_ms, 1000);
+  CHECK_EQ(queue.retry_max_ms, 10000);
+  queue.max_retries = run.max_retries;
+  queue.retry_base_ms = run.retry_base_ms;
+  queue.retry_max_ms = run.retry_max_ms;
+  CHECK(memcmp(&queue, &run, sizeof run) == 0);
+}
+
 int main(void) {
+  RUN(a_queue_begins_with_its_own_retries_and_all_else_as_a_run);
   RUN(every_option_begins_at_its_default_and_is_found_by_its_name);
   RUN(each_option_takes_its_ends_and_nothing_beyond);
   RUN(named_values_auto_and_dollars);

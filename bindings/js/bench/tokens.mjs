@@ -23,7 +23,7 @@ if (given[0] === '--first') {
 }
 
 const { loadEncoding } = await import(entry);
-const encoding = /^[a-z0-9_]+$/.test(given[0]) ? given.shift() : 'o200k_base';
+const encoding = /^[a-z0-9_]+$/.test(given[0] ?? '.') ? given.shift() : 'o200k_base';
 const first = Array.from({ length: 9 }, () => JSON.parse(execFileSync(process.execPath, [self, folder, '--first', encoding], { encoding: 'utf8' })));
 console.log(`${encoding}: import to first count ${median(first.map(([ms]) => ms)).toFixed(1)} ms of CPU, ${median(first.map(([, ms]) => ms)).toFixed(1)} ms`);
 

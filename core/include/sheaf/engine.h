@@ -162,6 +162,10 @@ typedef struct sheaf_engine_options {
 /* Every default of the table below; no endpoints yet. Since 0.1. */
 SHEAF_API void sheaf_engine_options_init(sheaf_engine_options *options);
 
+/* The same for a service that answers people: 3 retries, 1 s at first and 10 s at most, where a run
+ * over a file takes 5, 0.5 s and 60 s. Since 0.1. */
+SHEAF_API void sheaf_engine_options_init_queue(sheaf_engine_options *options);
+
 /* The table behind the options: one row a number, so that a command line, a config file and a
  * binding need no list of their own. */
 typedef struct sheaf_option {

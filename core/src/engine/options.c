@@ -99,6 +99,14 @@ void sheaf_engine_options_init(sheaf_engine_options *options) {
     memcpy((char *)options + options_table[i].offset, &options_table[i].initial, sizeof(uint64_t));
 }
 
+/* What users of queue clients know (algorithms.md 7): somebody waits for the answer. */
+void sheaf_engine_options_init_queue(sheaf_engine_options *options) {
+  sheaf_engine_options_init(options);
+  options->max_retries = 3;
+  options->retry_base_ms = 1000;
+  options->retry_max_ms = 10000;
+}
+
 /* A sentence made of parts in the caller's memory; what does not fit is cut. */
 typedef struct sentence {
   char *at;

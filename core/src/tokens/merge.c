@@ -7,6 +7,10 @@
  * stand beside the one before, a shorter one; if none is left, give back the one before, and
  * remember that its end is no place a row can reach. Each place is given back once at most.
  *
+ * There is but one such row, so any order of trying finds it. In a run of one character the longest
+ * tokens are no part of it as a rule: a long token that comes again is tried first, so that the right
+ * size is looked for once in a run, not once a token.
+ *
  * Whether two neighbours stand is found by taking both apart again, the later merge first, while
  * looking whether a merge across their border would have come before the one just undone.
  *
@@ -102,15 +106,21 @@ static size_t single_bytes(const uint8_t *p, size_t bytes, uint32_t *tokens) {
   return bytes;
 }
 
+/* From so many bytes on a token is tried again first. */
+enum { REPEATED_BYTES_MIN = 16 };
+
 size_t sheaf__merge(const sheaf_vocab *vocab, const uint8_t *p, size_t bytes, size_t readable,
                     uint32_t *tokens, uint64_t *words, uint64_t *memo) {
   uint64_t *more_words = words + bytes / 64 + 1;
   memset(words, 0, (bytes / 64 + 1) * sizeof *words);
-  size_t at = 0, count = 0;
+  size_t at = 0, count = 0, length = 0; /* of the last token, or of the one that is tried */
   while (at < bytes) {
-    uint32_t token = sheaf__token_longest(vocab, p + at, bytes - at, readable - at);
+    bool again = length >= REPEATED_BYTES_MIN && length <= bytes - at &&
+                 memcmp(p + at - length, p + at, length) == 0;
+    uint32_t token =
+        again ? tokens[count - 1] : sheaf__token_longest(vocab, p + at, bytes - at, readable - at);
     for (;;) {
-      size_t length = sheaf__token_bytes(vocab, token);
+      length = sheaf__token_bytes(vocab, token);
       if (!is_dead(words, at + length) &&
           (count == 0 || stands_memo(vocab, tokens[count - 1], token, p + at, memo, more_words))) {
         tokens[count++] = token;
@@ -123,8 +133,12 @@ size_t sheaf__merge(const sheaf_vocab *vocab, const uint8_t *p, size_t bytes, si
         token = tokens[--count];
         length = sheaf__token_bytes(vocab, token);
         at -= length;
+        /* It may have been tried before longer ones. */
+        again = length >= REPEATED_BYTES_MIN && count > 0 && tokens[count - 1] == token;
       }
-      token = shorter(vocab, token, p + at, readable - at, memo);
+      token = again ? sheaf__token_longest(vocab, p + at, bytes - at, readable - at)
+                    : shorter(vocab, token, p + at, readable - at, memo);
+      again = false;
     }
   }
   return count;

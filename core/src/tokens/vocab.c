@@ -4,15 +4,18 @@
 
 uint32_t sheaf__long_find(const sheaf_vocab *vocab, const uint8_t *p, size_t bytes) {
   uint64_t hash = sheaf__long_hash(p, bytes);
-  for (uint32_t at = sheaf__place_of(hash, vocab->long_count);;
-       at = at + 1 == vocab->long_count ? 0 : at + 1) {
-    const sheaf__long_slot *slot = &vocab->longs[at];
-    if (slot->token == SHEAF__NO_TOKEN) return SHEAF__NO_TOKEN;
-    if (slot->tag != (uint32_t)hash) continue;
-    uint32_t offset = vocab->offsets[slot->token];
-    if (vocab->offsets[slot->token + 1] - offset == bytes &&
-        memcmp(vocab->text + offset, p, bytes) == 0)
-      return slot->token;
+  uint32_t tag = sheaf__long_tag(hash);
+  for (uint32_t at = sheaf__long_place(vocab, hash);;
+       at = sheaf__line_behind(at, vocab->long_count)) {
+    const sheaf__long_line *line = &vocab->longs[at];
+    uint32_t like = sheaf__words_like(line->tags, UINT32_MAX, tag);
+    for (; like; like &= like - 1) {
+      uint32_t token = line->tokens[__builtin_ctz(like)];
+      if (sheaf__token_bytes(vocab, token) == bytes &&
+          memcmp(vocab->text + vocab->offsets[token], p, bytes) == 0)
+        return token;
+    }
+    if (line->used <= SHEAF__LONG_LINE) return SHEAF__NO_TOKEN;
   }
 }
 

@@ -28,6 +28,7 @@
 
 #include "base/mem.h"
 #include "base/swar.h"
+#include "tokens/lines.h"
 #include "tokens/pattern.h"
 
 #define SHEAF__VOCAB_MAGIC "SHEAFVOC"
@@ -41,22 +42,32 @@ enum {
   SHEAF__VOCAB_FLAGS = 14
 };
 
-#define SHEAF__NO_TOKEN 0xFFFFFFFFu
-
-/* Tokens are found by their bytes, in one of three tables. In words of four bytes, so that no room
- * is lost between the slots. */
-typedef struct sheaf__short_slot { /* 2 to 7 bytes; their number in the highest byte */
-  uint32_t key[2];
-  uint32_t token; /* SHEAF__NO_TOKEN: empty */
-} sheaf__short_slot;
-typedef struct sheaf__middle_slot { /* 8 to 15 bytes; their number in the highest byte */
-  uint32_t key[4];
-  uint32_t token;
-} sheaf__middle_slot;
-typedef struct sheaf__long_slot { /* more: half a hash of them, and they are compared */
-  uint32_t tag;
-  uint32_t token;
-} sheaf__long_slot;
+/* Tokens are found by their bytes, in one of three tables, and merges by their halves in a fourth.
+ * Each is made of lines, which are lines of the processor's caches or halves of such. An entry takes
+ * the next place in its line, and where all are taken one in the line behind, which `used` tells
+ * then. A line is looked at as a whole: so filling a table, and looking something up, need no branch
+ * that a processor foresees badly, as the steps from slot to slot of an open table are. */
+enum { SHEAF__SHORT_LINE = 5, SHEAF__MIDDLE_LINE = 3, SHEAF__LONG_LINE = 7, SHEAF__PAIR_LINE = 7 };
+typedef struct sheaf__short_line { /* 2 to 7 bytes; their number in the highest byte */
+  uint64_t keys[SHEAF__SHORT_LINE];
+  uint32_t tokens[SHEAF__SHORT_LINE];
+  uint32_t used; /* SHEAF__SHORT_LINE + 1: all, and there are more behind */
+} sheaf__short_line;
+typedef struct sheaf__middle_line { /* 8 to 15 bytes; their number in the highest byte of high */
+  uint64_t low[SHEAF__MIDDLE_LINE];
+  uint64_t high[SHEAF__MIDDLE_LINE];
+  uint32_t tokens[SHEAF__MIDDLE_LINE];
+  uint32_t used;
+} sheaf__middle_line;
+typedef struct sheaf__long_line { /* more: half a hash of them, and they are compared */
+  uint32_t tags[SHEAF__LONG_LINE];
+  uint32_t used;
+  uint32_t tokens[SHEAF__LONG_LINE + 1];
+} sheaf__long_line;
+typedef struct sheaf__pair_line {
+  uint32_t slots[SHEAF__PAIR_LINE]; /* number, and a tag in the highest byte */
+  uint32_t used;
+} sheaf__pair_line;
 
 typedef struct sheaf__halves {
   uint32_t left;
@@ -92,25 +103,27 @@ struct sheaf_vocab {
   uint32_t id_end;    /* one more than the highest id */
   uint32_t token_bytes_max;
   size_t memory_bytes;
+  void *block; /* what the tables lie in, lines at multiples of 64 bytes */
+  size_t block_bytes;
 
-  uint8_t *text;     /* all tokens' bytes, one after another, 8 more behind */
+  uint8_t *text;     /* all tokens' bytes, one after another, 64 more behind */
   uint32_t *offsets; /* token_end + 1 */
   uint32_t *ids;     /* by number; NULL where numbers from 256 on are ids */
   uint32_t byte_ids[256];
   uint32_t *numbers;          /* by id, id_end long; NULL like ids */
   uint32_t byte_numbers[256]; /* where ids below 256 are single bytes and ids is NULL */
 
-  sheaf__short_slot *shorts;
-  sheaf__middle_slot *middles;
-  sheaf__long_slot *longs;
-  uint32_t short_count; /* slots */
+  sheaf__short_line *shorts;
+  sheaf__middle_line *middles;
+  sheaf__long_line *longs;
+  sheaf__pair_line *pairs;
+  uint32_t short_count; /* lines */
   uint32_t middle_count;
   uint32_t long_count;
+  uint32_t pair_count;
 
   sheaf__halves *halves; /* by number, below merge_end */
-  uint32_t *pairs;       /* number | tag << 24 */
-  uint32_t pair_count;
-  uint8_t *late; /* by number, below merge_end: whether it is late; NULL: none is */
+  uint8_t *late;         /* by number, below merge_end: whether it is late; NULL: none is */
 
   uint8_t *hint2;  /* by the first two bytes: 1: one of 2 bytes, 2: of 3, 4: a longer one */
   uint8_t *hint4;  /* by a hash of the first four: 1 << n: one of 4 + n bytes, 16: a longer one */
@@ -217,12 +230,26 @@ static inline uint32_t sheaf__middle_place(const sheaf_vocab *vocab, uint64_t lo
   return sheaf__place_of(sheaf__middle_hash(low, high), vocab->middle_count);
 }
 
+/* Never 0, which is no entry's. */
+static inline uint32_t sheaf__long_tag(uint64_t hash) {
+  return (uint32_t)hash | 1;
+}
+
+static inline uint32_t sheaf__long_place(const sheaf_vocab *vocab, uint64_t hash) {
+  return sheaf__place_of(hash, vocab->long_count);
+}
+
 static inline uint64_t sheaf__pair_hash(uint32_t left, uint32_t right) {
   return ((uint64_t)left << 32 | right) * SHEAF__HASH_FACTOR;
 }
 
 static inline uint32_t sheaf__pair_place(const sheaf_vocab *vocab, uint64_t hash) {
   return sheaf__place_of(hash, vocab->pair_count);
+}
+
+/* The highest byte of a slot; never 0, which is no entry's. */
+static inline uint32_t sheaf__pair_tag(uint64_t hash) {
+  return ((uint32_t)hash | 1u << 31) >> 24 << 24;
 }
 
 static inline uint32_t sheaf__hint4_at(uint32_t first_four) {
@@ -239,28 +266,27 @@ static inline uint32_t sheaf__hint16_at(uint32_t level, uint64_t hash) {
 
 /* ---- look-ups ---- */
 
-static inline uint64_t sheaf__join_words(const uint32_t *words) {
-  return (uint64_t)words[1] << 32 | words[0];
+static inline uint32_t sheaf__line_behind(uint32_t at, uint32_t count) {
+  return at + 1 == count ? 0 : at + 1;
 }
 
 /* Of 2 to 7 bytes. */
 static inline uint32_t sheaf__short_find(const sheaf_vocab *vocab, uint64_t key) {
   for (uint32_t at = sheaf__short_place(vocab, key);;
-       at = at + 1 == vocab->short_count ? 0 : at + 1) {
-    const sheaf__short_slot *slot = &vocab->shorts[at];
-    if (sheaf__join_words(slot->key) == key) return slot->token;
-    if (slot->token == SHEAF__NO_TOKEN) return SHEAF__NO_TOKEN;
+       at = sheaf__line_behind(at, vocab->short_count)) {
+    const sheaf__short_line *line = &vocab->shorts[at];
+    uint32_t token = sheaf__pick_5(line->keys, line->tokens, key);
+    if (token != SHEAF__NO_TOKEN || line->used <= SHEAF__SHORT_LINE) return token;
   }
 }
 
 /* Of 8 to 15 bytes; high with their number. */
 static inline uint32_t sheaf__middle_find(const sheaf_vocab *vocab, uint64_t low, uint64_t high) {
   for (uint32_t at = sheaf__middle_place(vocab, low, high);;
-       at = at + 1 == vocab->middle_count ? 0 : at + 1) {
-    const sheaf__middle_slot *slot = &vocab->middles[at];
-    if (sheaf__join_words(slot->key) == low && sheaf__join_words(slot->key + 2) == high)
-      return slot->token;
-    if (slot->token == SHEAF__NO_TOKEN) return SHEAF__NO_TOKEN;
+       at = sheaf__line_behind(at, vocab->middle_count)) {
+    const sheaf__middle_line *line = &vocab->middles[at];
+    uint32_t token = sheaf__pick_3(line->low, line->high, line->tokens, low, high);
+    if (token != SHEAF__NO_TOKEN || line->used <= SHEAF__MIDDLE_LINE) return token;
   }
 }
 
@@ -288,14 +314,17 @@ uint32_t sheaf__token_longest(const sheaf_vocab *vocab, const uint8_t *p, size_t
 /* The token that merging left and right makes, or SHEAF__NO_TOKEN. */
 static inline uint32_t sheaf__pair_find(const sheaf_vocab *vocab, uint32_t left, uint32_t right) {
   uint64_t hash = sheaf__pair_hash(left, right);
-  uint32_t tag = (uint32_t)hash >> 24;
+  uint32_t tag = sheaf__pair_tag(hash);
   for (uint32_t at = sheaf__pair_place(vocab, hash);;
-       at = at + 1 == vocab->pair_count ? 0 : at + 1) {
-    uint32_t slot = vocab->pairs[at];
-    if (slot == 0) return SHEAF__NO_TOKEN;
-    if (slot >> 24 != tag) continue;
-    const sheaf__halves *halves = &vocab->halves[slot & 0xFFFFFF];
-    if (halves->left == left && halves->right == right) return slot & 0xFFFFFF;
+       at = sheaf__line_behind(at, vocab->pair_count)) {
+    const sheaf__pair_line *line = &vocab->pairs[at];
+    uint32_t like = sheaf__words_like(line->slots, 0xFF000000, tag);
+    for (; like; like &= like - 1) {
+      uint32_t token = line->slots[__builtin_ctz(like)] & 0xFFFFFF;
+      const sheaf__halves *halves = &vocab->halves[token];
+      if (halves->left == left && halves->right == right) return token;
+    }
+    if (line->used <= SHEAF__PAIR_LINE) return SHEAF__NO_TOKEN;
   }
 }
 

@@ -11,7 +11,7 @@
 
 #include "base/crc32c.h"
 
-enum { PORTION = 512 /* tokens */, CHECKED_PORTION = 4096 /* bytes */ };
+enum { PORTION = SHEAF__VOCAB_PORTION, CHECKED_PORTION = 4096 /* bytes */ };
 
 /* The sections of a file, checked to lie inside. */
 typedef struct sections {
@@ -115,59 +115,70 @@ static int32_t read_literal_sizes(sheaf_vocab *vocab, const sections *s, const u
   return SHEAF_OK;
 }
 
-/* Slots for so many entries: three for two, so that a look-up ends soon. */
-static uint32_t slots_for(uint32_t entries) {
-  return entries + entries / 2 + 16;
+/* Lines for entries, of which tenths / 10 come to a line: so many that six lines of seven, and
+ * more, have no more than they hold (Poisson). */
+enum { SHORTS_TENTHS = 35, MIDDLES_TENTHS = 20, LONGS_TENTHS = 45, PAIRS_TENTHS = 45 };
+static uint32_t lines_for(uint32_t entries, uint32_t tenths) {
+  return (uint32_t)((uint64_t)entries * 10 / tenths) + 2;
 }
 
-static void count_slots(sheaf_vocab *vocab) {
-  uint32_t shorts = 0, middles = 0, longs = 0;
+static void count_lines(sheaf_vocab *vocab) {
+  uint32_t shorts = 0, longs = 0, all = vocab->token_end - 256;
   for (uint32_t i = 256; i < vocab->token_end; i++) {
     uint32_t bytes = sheaf__token_bytes(vocab, i);
     shorts += bytes < 8;
-    middles += bytes >= 8 && bytes < 16;
     longs += bytes >= 16;
   }
-  vocab->short_count = slots_for(shorts);
-  vocab->middle_count = slots_for(middles);
-  vocab->long_count = slots_for(longs);
-  vocab->pair_count = slots_for(vocab->merge_end - 256);
+  vocab->short_count = lines_for(shorts, SHORTS_TENTHS);
+  vocab->middle_count = lines_for(all - shorts - longs, MIDDLES_TENTHS);
+  vocab->long_count = lines_for(longs, LONGS_TENTHS);
+  vocab->pair_count = lines_for(vocab->merge_end - 256, PAIRS_TENTHS);
   while (16u << vocab->hint16_levels <= vocab->token_bytes_max) vocab->hint16_levels++;
 }
 
-/* The tables that fill_tables fills, and the byte they are set to before. */
+/* The tables that fill_tables fills, in one block: memory's first touch costs less so, and a block
+ * is given back whole. All but the text, which comes last, are zero at first. */
 typedef struct table {
   size_t field; /* of the vocabulary: a pointer */
   size_t bytes;
-  uint8_t set_to;
 } table;
-enum { TABLES = 9 };
+enum { TABLES = 9, LINE = 64 };
 
 static void list_tables(const sheaf_vocab *vocab, table tables[TABLES]) {
   const table list[TABLES] = {
-      {offsetof(sheaf_vocab, text), vocab->offsets[vocab->token_end] + (size_t)64, 0},
-      {offsetof(sheaf_vocab, shorts), sizeof *vocab->shorts * (size_t)vocab->short_count, 0xFF},
-      {offsetof(sheaf_vocab, middles), sizeof *vocab->middles * (size_t)vocab->middle_count, 0xFF},
-      {offsetof(sheaf_vocab, longs), sizeof *vocab->longs * (size_t)vocab->long_count, 0xFF},
-      {offsetof(sheaf_vocab, pairs), sizeof *vocab->pairs * (size_t)vocab->pair_count, 0},
-      {offsetof(sheaf_vocab, hint2), 1 << 16, 0},
-      {offsetof(sheaf_vocab, hint4), 1 << SHEAF__HINT4_BITS, 0},
-      {offsetof(sheaf_vocab, hint8), sizeof *vocab->hint8 << SHEAF__HINT8_BITS, 0},
+      {offsetof(sheaf_vocab, shorts), sizeof *vocab->shorts * (size_t)vocab->short_count},
+      {offsetof(sheaf_vocab, middles), sizeof *vocab->middles * (size_t)vocab->middle_count},
+      {offsetof(sheaf_vocab, longs), sizeof *vocab->longs * (size_t)vocab->long_count},
+      {offsetof(sheaf_vocab, pairs), sizeof *vocab->pairs * (size_t)vocab->pair_count},
+      {offsetof(sheaf_vocab, hint2), 1 << 16},
+      {offsetof(sheaf_vocab, hint4), 1 << SHEAF__HINT4_BITS},
+      {offsetof(sheaf_vocab, hint8), sizeof *vocab->hint8 << SHEAF__HINT8_BITS},
       {offsetof(sheaf_vocab, hint16),
-       sizeof *vocab->hint16 * ((size_t)(vocab->hint16_levels + 1) << SHEAF__HINT16_BITS), 0}};
+       sizeof *vocab->hint16 * ((size_t)(vocab->hint16_levels + 1) << SHEAF__HINT16_BITS)},
+      {offsetof(sheaf_vocab, text), vocab->offsets[vocab->token_end] + (size_t)LINE}};
   memcpy(tables, list, sizeof list);
 }
 
+static size_t whole_lines(size_t bytes) {
+  return (bytes + LINE - 1) / LINE * LINE;
+}
+
 static int32_t make_tables(sheaf_vocab *vocab) {
-  count_slots(vocab);
+  count_lines(vocab);
   table tables[TABLES];
   list_tables(vocab, tables);
+  uint64_t bytes = LINE;
+  for (uint32_t i = 0; i < TABLES; i++) bytes += whole_lines(tables[i].bytes);
+  char *at = vocab->block = sheaf__vocab_table(vocab, bytes);
+  if (!at) return SHEAF_E_NOMEM;
+  vocab->block_bytes = (size_t)bytes;
+  memset(at, 0, (size_t)bytes - tables[TABLES - 1].bytes);
+  at += (LINE - (uintptr_t)at % LINE) % LINE;
   for (uint32_t i = 0; i < TABLES; i++) {
-    void *memory = sheaf__vocab_table(vocab, tables[i].bytes);
-    if (!memory) return SHEAF_E_NOMEM;
-    memset(memory, tables[i].set_to, tables[i].bytes);
-    memcpy((char *)vocab + tables[i].field, &memory, sizeof memory);
+    memcpy((char *)vocab + tables[i].field, &at, sizeof at);
+    at += whole_lines(tables[i].bytes);
   }
+  memset(vocab->text + vocab->offsets[vocab->token_end], 0, LINE);
   return SHEAF_OK;
 }
 
@@ -232,8 +243,8 @@ static void copy_literals(sheaf_vocab *vocab, const uint8_t *p) {
 }
 
 static void in_portions(void (*fill)(sheaf_vocab *vocab, uint32_t begin, uint32_t end),
-                        sheaf_vocab *vocab, uint32_t limit) {
-  for (uint32_t at = 256, end; at < limit; at = end) {
+                        sheaf_vocab *vocab, uint32_t first, uint32_t limit) {
+  for (uint32_t at = first, end; at < limit; at = end) {
     end = portion_end(at, limit);
     fill(vocab, at, end);
   }
@@ -244,11 +255,11 @@ static void fill_tables(sheaf_vocab *vocab, const sections *s) {
   if (s->order)
     sheaf__fill_late_text(vocab, s->order);
   else
-    in_portions(sheaf__fill_text, vocab, vocab->merge_end);
+    in_portions(sheaf__fill_text, vocab, 256, vocab->merge_end);
   copy_literals(vocab, s->tail);
-  in_portions(sheaf__fill_slots, vocab, vocab->token_end);
-  in_portions(sheaf__fill_pairs, vocab, vocab->merge_end);
-  in_portions(sheaf__fill_hints, vocab, vocab->merge_end);
+  in_portions(sheaf__fill_lines, vocab, 256, vocab->merge_end);
+  in_portions(sheaf__fill_lines, vocab, vocab->merge_end, vocab->token_end);
+  in_portions(sheaf__fill_pairs, vocab, 256, vocab->merge_end);
 }
 
 static int32_t read_all(sheaf_vocab *vocab, sections *s) {
@@ -294,15 +305,7 @@ int32_t sheaf_vocab_open(const void *bytes, size_t size, const sheaf_allocator *
 void sheaf_vocab_close(sheaf_vocab *vocab) {
   if (!vocab) return;
   const sheaf_allocator allocator = vocab->allocator;
-  if (vocab->offsets) {
-    table tables[TABLES];
-    list_tables(vocab, tables);
-    for (uint32_t i = 0; i < TABLES; i++) {
-      void *memory;
-      memcpy(&memory, (const char *)vocab + tables[i].field, sizeof memory);
-      sheaf__free(&allocator, memory, tables[i].bytes);
-    }
-  }
+  sheaf__free(&allocator, vocab->block, vocab->block_bytes);
   sheaf__free(&allocator, vocab->offsets, 4 * ((size_t)vocab->token_end + 1));
   sheaf__free(&allocator, vocab->halves, sizeof *vocab->halves * (size_t)vocab->merge_end);
   sheaf__free(&allocator, vocab->late, vocab->merge_end);
