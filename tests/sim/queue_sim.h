@@ -106,7 +106,8 @@ typedef struct qs_ask {
 
 typedef struct qs_row {
   qs_ask ask;
-  uint64_t arrives_ns, admitted_ns, deadline_ns, due_ns;
+  uint64_t arrives_ns, admitted_ns, deadline_ns;
+  uint64_t group; /* with which it stood in the queue at the end of the last turn; 0: with none */
   uint64_t index;
   uint32_t exchange; /* the latest; QS_NONE: none yet */
   uint32_t starts, ends, cut, others, passes;

@@ -84,11 +84,9 @@ static void watch_overdue(qs_world *w, const sheaf_engine *engine, const qs_exch
     if (!row->admitted || row->ends || row->ask.content.model != x->model) continue;
     const sheaf__row *inside = inside_of(engine, row);
     bool waits = inside != NULL && stands(w, row, inside) && !gathers(inside);
-    if (waits && has_company(inside) && inside->state != SHEAF__AT_QUEUE)
-      waits = false; /* it went with others, nobody knows when they were due */
-    if (waits && has_company(inside) && !x->shadow &&
-        qs_same_key(&w->rows[x->members[0]].ask, &row->ask))
-      waits = false; /* its own company had its turn */
+    /* A company that had its turn in this step has another due time now. */
+    if (waits && has_company(inside))
+      waits = inside->state == SHEAF__AT_QUEUE && inside->bond->company->group_id == row->group;
     uint64_t due = waits ? due_of(w, row, inside) : SHEAF_NEVER;
     if (due < w->engine_ns && popped_due > due)
       row->passes++;
@@ -254,7 +252,7 @@ void qs_watch_turn(qs_world *w, const sheaf_engine *engine, bool all_taken) {
   const bool open = is_gate_open(w, engine);
   watch_cache(w, engine);
   for (uint32_t i = 0; i < w->config.rows && !w->failure[0]; i++) {
-    const qs_row *row = &w->rows[i];
+    qs_row *row = &w->rows[i];
     if (!row->admitted || row->ends) continue;
     const sheaf__row *inside = inside_of(engine, row);
     if (inside == NULL) {
@@ -265,8 +263,9 @@ void qs_watch_turn(qs_world *w, const sheaf_engine *engine, bool all_taken) {
                  !(row->out && w->config.backwards); /* by which clock did it time out? */
     if (clear && w->engine_ns >= row->deadline_ns)
       qs_fail(w, "still inside after its deadline", i, w->engine_ns - row->deadline_ns);
-    if (inside->state == SHEAF__AT_QUEUE && has_company(inside) && !gathers(inside))
-      watch_together(w, i, inside);
+    bool together = inside->state == SHEAF__AT_QUEUE && has_company(inside) && !gathers(inside);
+    row->group = together ? inside->bond->company->group_id : 0;
+    if (together) watch_together(w, i, inside);
     if (gathers(inside))
       watch_gathering(w, engine, i, inside);
     else if (inside->state == SHEAF__AT_QUEUE && open)

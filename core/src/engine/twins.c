@@ -135,7 +135,6 @@ void sheaf__twin_part(sheaf_engine *engine, sheaf__row *row) {
 
 /* Did the leader end by what is its own, and not the request's? */
 static bool is_own(const sheaf_engine *engine, const sheaf__row *row, uint32_t error_class) {
-  if (engine->draining) return false;
   return error_class == SHEAF_CLASS_CANCELLED || error_class == SHEAF_CLASS_DEADLINE ||
          (error_class == SHEAF_CLASS_TIMEOUT && row->deadline_ns <= engine->now_ns);
 }
@@ -163,6 +162,16 @@ static void promote(sheaf_engine *engine, sheaf__bond *old) {
   sheaf__requeue(engine, row, 0);
 }
 
+/* The leader's time was up in a run that is being stopped: its twins end as all that waits does. */
+static void end_stopped(sheaf_engine *engine, sheaf__bond *old) {
+  while (old->twin_next != old) {
+    sheaf__row *row = old->twin_next->row;
+    if (row->billing <= SHEAF_BILLING_REFUSED) row->flags |= SHEAF__ROW_UNSENT;
+    sheaf__complete(engine, row, SHEAF_CLASS_CANCELLED,
+                    "the run was stopped before this was sent by itself");
+  }
+}
+
 static void end_like(sheaf_engine *engine, sheaf__row *row, sheaf__row *leader,
                      uint32_t error_class, const char *message, bool unsent) {
   row->flags |= SHEAF__ROW_TWIN;
@@ -181,8 +190,13 @@ void sheaf__twins_end(sheaf_engine *engine, sheaf__row *leader, uint32_t error_c
   step_down(engine, bond);
   if (error_class == SHEAF_CLASS_NONE) sheaf__cache_keep(engine, leader);
   if (bond->twin_next == bond) return;
-  if (is_own(engine, leader, error_class)) {
+  bool own = is_own(engine, leader, error_class);
+  if (own && !engine->draining) {
     promote(engine, bond);
+    return;
+  }
+  if (own && error_class != SHEAF_CLASS_CANCELLED) { /* nobody takes the lead any more */
+    end_stopped(engine, bond);
     return;
   }
   /* A fallback may have answered the leader; its twins ask it for themselves. */
