@@ -953,6 +953,8 @@ def closed(url):
         socket.create_connection(address(url), timeout=5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it stood in the backlog of a socket that was closed under it
+        return False
     return False
 
 
