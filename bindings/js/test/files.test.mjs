@@ -244,6 +244,7 @@ test('two writers at once: the second is refused, whichever it is', async (t) =>
   const { client, url, input, output } = await place(t, ['--latency', 'fixed:400'], { concurrency: 4 });
   writeRows(input, rowsOf(8));
   const running = runFile(client, input, output);
+  while (!existsSync(`${output}.sheaf`)) await new Promise((resolve) => setTimeout(resolve, 5)); // else the command may be first
   const { code, stderr } = await command(url, input, output);
   assert.equal(code, 3);
   assert.match(stderr, /another run is writing it/);
