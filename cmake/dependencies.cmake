@@ -23,6 +23,9 @@ sheaf_require(curl libcurl4-openssl-dev)
 sheaf_find(csv libcsv csv.h csv)
 sheaf_require(csv libcsv-dev)
 
+sheaf_find(sqlite3 sqlite3 sqlite3.h sqlite3)
+sheaf_require(sqlite3 libsqlite3-dev)
+
 if(SHEAF_SIM OR SHEAF_SERVE)
   sheaf_find(microhttpd libmicrohttpd microhttpd.h microhttpd)
   sheaf_require(microhttpd libmicrohttpd-dev)

@@ -25,7 +25,8 @@ function(sheaf_sources variable)
 endfunction()
 
 sheaf_sources(sheaf_core_sources core/src/*)
-sheaf_sources(sheaf_native_sources native/curl native/client native/files native/tokens)
+sheaf_sources(sheaf_native_sources native/curl native/client native/files
+              native/store native/tokens)
 sheaf_sources(sheaf_sim_sources native/sim)
 file(GLOB sheaf_cli_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/native/cli/*.c")
 
@@ -48,7 +49,8 @@ target_link_libraries(sheaf_core_objects PUBLIC sheaf_dep_cjson)
 sheaf_objects(sheaf_native_objects ${sheaf_native_sources})
 target_include_directories(sheaf_native_objects PUBLIC ${sheaf_core_include}
                                                        ${sheaf_native_include})
-target_link_libraries(sheaf_native_objects PUBLIC sheaf_dep_curl sheaf_dep_csv Threads::Threads)
+target_link_libraries(sheaf_native_objects PUBLIC sheaf_dep_curl sheaf_dep_csv sheaf_dep_sqlite3
+                                                  Threads::Threads)
 
 # sheaf_library(<target> STATIC|SHARED <file name> <export name> <objects>...)
 function(sheaf_library target kind file_name export_name)
@@ -69,7 +71,8 @@ function(sheaf_library target kind file_name export_name)
                      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   if("sheaf_native_objects" IN_LIST ARGN)
     target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${sheaf_native_include}>)
-    target_link_libraries(${target} PRIVATE sheaf_dep_curl sheaf_dep_csv Threads::Threads)
+    target_link_libraries(${target} PRIVATE sheaf_dep_curl sheaf_dep_csv sheaf_dep_sqlite3
+                                            Threads::Threads)
   endif()
   if(kind STREQUAL "SHARED" AND NOT SHEAF_SANITIZE AND NOT APPLE AND NOT WIN32)
     target_link_options(${target} PRIVATE -Wl,--no-undefined)

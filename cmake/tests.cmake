@@ -99,6 +99,9 @@ foreach(source IN LISTS sources)
                 $<TARGET_NAME_IF_EXISTS:sheaf_sim> $<TARGET_NAME_IF_EXISTS:sheaf_serve> sheaf
                 sheaf_dep_cmocka Threads::Threads)
   target_include_directories(${name} PRIVATE ${sheaf_core_private})
+  if(name STREQUAL "test_store")
+    target_link_libraries(${name} PRIVATE sheaf_dep_sqlite3) # It looks into the file by itself, too.
+  endif()
   sheaf_test(${name} integration 300 ${name})
 endforeach()
 

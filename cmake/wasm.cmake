@@ -28,9 +28,11 @@ set_source_files_properties("${PROJECT_SOURCE_DIR}/core/src/wire/fingerprint.c"
 # What keeps a module small beside -Oz, in bytes after brotli of a core of 71 KB:
 #   no inlining but of what becomes smaller by it          -1.7 KB
 #   no rewriting of loops, no values carried over paths    -0.6 KB   (disable-lsr, enable-pre)
+#   instructions in the order of the source, no common ends of branches made one -0.1 KB (pre-RA-sched, simplifycfg-sink-common)
 #   -O0 of the linker: strings stay in their order         -0.1 KB   (it sorts them by their ends otherwise)
 #   wasm-opt once more, told that nothing is ever at the addresses below 1024: -1.6 KB
-set(small_passes inline-threshold=-50 enable-pre=false)
+#   functions that are alike next to one another, data in few pieces -1.4 KB (wasm/order_module.mjs)
+set(small_passes inline-threshold=-50 enable-pre=false pre-RA-sched=source simplifycfg-sink-common=false)
 if(NOT EMSCRIPTEN)
   list(APPEND small_passes disable-lsr) # Emscripten says so itself
 endif()
@@ -40,6 +42,7 @@ foreach(pass IN LISTS small_passes)
   list(APPEND small_compile "SHELL:-mllvm -${pass}")
   list(APPEND small_link "LINKER:-mllvm,-${pass}")
 endforeach()
+find_program(SHEAF_NODE node REQUIRED)
 find_program(SHEAF_WASM_OPT wasm-opt HINTS "${EMSCRIPTEN_ROOT}/../bin" REQUIRED)
 set(small_rewrite -Oz --converge --one-caller-inline-max-function-size=0 --low-memory-unused --zero-filled-memory
                   --enable-bulk-memory --strip-producers --strip-target-features)
@@ -63,7 +66,8 @@ function(sheaf_module target name symbols)
   sheaf_warnings(${target})
   target_include_directories(${target} PRIVATE ${core_include} ${core_private}
                                                "${PROJECT_SOURCE_DIR}/wasm")
-  target_compile_definitions(${target} PRIVATE SHEAF_SMALL=1 SHEAF_NO_HELP=1 SHEAF_MODULE=1 WASM_OWN_HEAP=1)
+  target_compile_definitions(${target} PRIVATE SHEAF_SMALL=1 SHEAF_NO_HELP=1 SHEAF_MODULE=1 SHEAF_ONE_ALLOCATOR=1
+                                               WASM_OWN_HEAP=1)
   # Memory is copied and cleared by the engine's own instructions: smaller, and half the time.
   target_compile_options(${target} PRIVATE ${small_compile})
   target_link_options(${target} PRIVATE ${small_link})
@@ -82,7 +86,8 @@ function(sheaf_module target name symbols)
   endif()
   set(module "$<TARGET_FILE_DIR:${target}>/${name}.wasm")
   add_custom_command(TARGET ${target} POST_BUILD VERBATIM
-                     COMMAND ${SHEAF_WASM_OPT} ${module} -o ${module} ${small_rewrite})
+                     COMMAND ${SHEAF_WASM_OPT} ${module} -o ${module} ${small_rewrite}
+                     COMMAND ${SHEAF_NODE} "${PROJECT_SOURCE_DIR}/wasm/order_module.mjs" ${module})
 endfunction()
 
 if(EMSCRIPTEN)
@@ -146,7 +151,6 @@ if(SHEAF_TESTS)
   target_compile_definitions(sheaf_checked PUBLIC SHEAF_CHECKS=1 PRIVATE SHEAF_SMALL=1)
   target_include_directories(sheaf_checked PUBLIC ${core_include} ${core_private})
 
-  find_program(SHEAF_NODE node REQUIRED)
   function(sheaf_wasm_program name)
     add_executable(${name} ${ARGN})
     sheaf_warnings(${name})

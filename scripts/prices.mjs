@@ -23,7 +23,16 @@ const providers = [
   { id: 'anthropic', name: 'anthropic' },
   { id: 'google', name: 'gemini' },
 ];
+// Those with batch APIs besides: not in the wasm modules, which have no jobs. Azure's prices are OpenAI's.
+const others = [
+  { id: 'openai', name: 'azure' },
+  { id: 'groq', name: 'groq' },
+  { id: 'mistral', name: 'mistral' },
+];
 const notByTokens = /audio|realtime|tts|transcribe|whisper|image|live|omni|computer|moderation|search|vision/;
+const notChat = /:free|^mistral-ocr|^voxtral|\//;
+const notOfferedByGroq =
+  /preview|specdec|^(llama2|llama3|gemma|mixtral|deepseek|mistral-saba|llama-3\.1-(405|70)b|llama-guard-3)/;
 const notOffered =
   /^(ada|babbage|curie|davinci|text-davinci|chatgpt|codex-mini|gpt-3\.5-(0301|turbo-(0613|16k))|gpt-4-32k|gpt-4\.5|gpt-4o:|gpt-oss|o1-mini|o1-preview|claude-(2|v1|3-sonnet|3-opus)|gemini-(1|pro|flash-1)|gemma-2)/;
 
@@ -53,15 +62,18 @@ function nano(price, absent) {
   return String(Math.round((typeof price === 'object' ? price.base : price) * 1e9));
 }
 
-const rows = [];
-for (const { id, name } of providers) {
+function rowsOf({ id, name }) {
+  const rows = [];
   const seen = new Set();
   for (const model of findProvider({ providerId: id }).models) {
     if (notByTokens.test(model.id) || notOffered.test(model.id) || model.deprecated) continue;
     if (name === 'gemini' && !/^gem/.test(model.id)) continue;
+    if (name === 'groq' && notOfferedByGroq.test(model.id)) continue;
+    if (name === 'mistral' && notChat.test(model.id)) continue;
     const p = pricesOn(model.prices);
     for (const text of names(model.match)) {
-      if (seen.has(text) || /^gpt-\d-\d(-|$)|^gpt-35|search|ft:gpt-4-0|:thinking/.test(text)) continue;
+      if (seen.has(text) || /search|ft:gpt-4-0|:thinking/.test(text)) continue;
+      if (name !== 'azure' && /^gpt-\d-\d(-|$)|^gpt-35/.test(text)) continue; // Azure's spelling
       seen.add(text);
       rows.push(
         `PRICE(${name}, "${text}", ${nano(p.input_mtok, '0')}, ${nano(p.output_mtok, '0')}, ` +
@@ -69,7 +81,10 @@ for (const { id, name } of providers) {
       );
     }
   }
+  return rows;
 }
+
+const rows = providers.flatMap(rowsOf);
 // A local server and the simulator cost nothing.
 for (const name of ['ollama', 'sim']) rows.push(`PRICE(${name}, "*", 0, 0, 0, 0)`);
 
@@ -83,4 +98,7 @@ console.log(`/* price_table.inc: prices in nano-USD per million tokens; made by 
 /* clang-format off */
 /* provider, model, input, output, cache_read, cache_write */
 ${rows.join('\n')}
+#if !defined(SHEAF_MODULE) && !defined(SHEAF_DESCRIBED)
+${others.flatMap(rowsOf).join('\n')}
+#endif
 /* clang-format on */`);

@@ -5,7 +5,7 @@
 # is needed, and the build finds out whether it is there.
 
 sheaf_packages_build="gcc libc6-dev cmake ninja-build pkg-config libcjson-dev \
-libcurl4-openssl-dev libcsv-dev libmicrohttpd-dev zlib1g-dev libcmocka-dev"
+libcurl4-openssl-dev libcsv-dev libsqlite3-dev libmicrohttpd-dev zlib1g-dev libcmocka-dev"
 sheaf_packages_test="$sheaf_packages_build g++ clang-14 clang-format-14 libclang-rt-14-dev python3 \
 python3-jsonschema python3-pip python3-venv nghttp2-proxy openssl"
 sheaf_packages_js="cmake ninja-build clang-14 lld-14 llvm-14 libclang-rt-14-dev-wasm32 wasi-libc \

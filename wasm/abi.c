@@ -5,8 +5,12 @@
  *   {"version":1,"sheaf":"0.1.0","mail":{"bytes":N,"fields":{"kind":["u32",0],...}},
  *    "constants":{"MAIL_START":1,...},"classes":["none",...],"status":{"E_FULL":-4,...},
  *    "providers":[{"name","base_url","key_variables"},...],
- *    "options":[{"name","help","min","max","initial","choices"},...]} */
+ *    "options":[{"name","help","min","max","initial","choices"},...],
+ *    "prices":{"date","rows":[[provider,model,input,output,cache_read,cache_write],...]},
+ *    "statistics":{"layout":{...},"examples":[{"numbers":[byte,...],"json":{...},"openmetrics":"..."},...]}} */
 #include "exports.h"
+
+#include <string.h>
 
 #define CONSTANT_MAP(X)          \
   X(WASM_MAIL_START)             \
@@ -174,6 +178,76 @@ static void put_options(sheaf_buf *out) {
   sheaf_buf_append(out, "]", 1);
 }
 
+static void put_prices(sheaf_buf *out) {
+  const sheaf_price_table *table = sheaf_prices_builtin();
+  sheaf_buf_append_text(out, ",\"prices\":{\"date\":");
+  sheaf_buf_append_string(out, sheaf_slice_of(table->date));
+  sheaf_buf_append_text(out, ",\"rows\":[");
+  for (uint32_t i = 0; i < table->count; i++) {
+    const sheaf_price *row = &table->prices[i];
+    const int64_t money[] = {row->input, row->output, row->cache_read, row->cache_write};
+    sheaf_buf_append_text(out, i ? ",[" : "[");
+    sheaf_buf_append_string(out, sheaf_slice_of(row->provider));
+    sheaf_buf_append_text(out, ",");
+    sheaf_buf_append_string(out, sheaf_slice_of(row->model));
+    for (uint32_t k = 0; k < 4; k++) {
+      sheaf_buf_append_text(out, ",");
+      if (money[k] == SHEAF_ABSENT)
+        sheaf_buf_append_text(out, "null");
+      else
+        sheaf_buf_append_i64(out, money[k]);
+    }
+    sheaf_buf_append_text(out, "]");
+  }
+  sheaf_buf_append_text(out, "]}");
+}
+
+/* ---- Statistics ---- */
+
+/* Its numbers and what the core writes of them, for who writes the same. */
+static void put_example(sheaf_buf *out, const sheaf_stats *stats) {
+  sheaf_buf text;
+  sheaf_buf_init(&text, &sheaf__wasm_allocator, WASM_TEXT_MAX);
+  sheaf_stats_numbers(stats, &text);
+  sheaf_buf_append_text(out, "{\"numbers\":[");
+  for (size_t i = 0; i < text.bytes; i++) {
+    if (i) sheaf_buf_append_text(out, ",");
+    sheaf_buf_append_u64(out, (uint8_t)text.data[i]);
+  }
+  sheaf_buf_append_text(out, "],\"json\":");
+  sheaf_stats_json(stats, out);
+  sheaf_buf_append_text(out, ",\"openmetrics\":");
+  sheaf_buf_reset(&text);
+  sheaf_stats_openmetrics(stats, &text);
+  sheaf_buf_append_string(out, sheaf_buf_slice(&text));
+  sheaf_buf_append_text(out, "}");
+  sheaf_buf_deinit(&text);
+}
+
+/* A run that has done nothing; one in which every number is another. */
+static void put_statistics(sheaf_buf *out) {
+  sheaf_stats stats = {.struct_bytes = sizeof stats, .cost_usd_nano = SHEAF_ABSENT};
+  sheaf_buf_append_text(out, ",\"statistics\":{\"layout\":");
+  sheaf_stats_layout(out);
+  sheaf_buf_append_text(out, ",\"examples\":[");
+  put_example(out, &stats);
+  for (size_t at = 0; at + 8 <= sizeof stats; at += 8) {
+    uint64_t number = (uint64_t)at * 1000003 + 17;
+    memcpy((char *)&stats + at, &number, 8);
+  }
+  stats.cost_usd_nano = (int64_t)1 << 52 | 1;
+  stats.now_ns = (uint64_t)1 << 50;
+  stats.limited_by = SHEAF_LIMITED_BY_BUDGET;
+  stats.merge_stopped = true;
+  stats.paused = false;
+  for (uint32_t i = 0; i < SHEAF_SERIES_MAX; i++) stats.series_milli[i] = 1001 * i;
+  stats.series_count = 5;
+  stats.failed_by_class[SHEAF_CLASS_TIMEOUT] = 0;
+  sheaf_buf_append_text(out, ",");
+  put_example(out, &stats);
+  sheaf_buf_append_text(out, "]}");
+}
+
 const char *sheaf_wasm_abi(void) {
   static sheaf_buf text;
   if (text.data) return text.data + 4;
@@ -187,6 +261,8 @@ const char *sheaf_wasm_abi(void) {
   put_names(&text);
   put_providers(&text);
   put_options(&text);
+  put_prices(&text);
+  put_statistics(&text);
   sheaf_buf_append(&text, "}", 1);
   if (text.status != SHEAF_OK) {
     sheaf_buf_deinit(&text);

@@ -2,6 +2,7 @@
  *
  *   {"provider":"openai","model":"m","concurrency":8,"max_retries":3}
  *   {"endpoints":[{"provider":"openai","base_url":"https://...","weight":2}, ...], "rpm":500}
+ *   {"model":"m","prices":["openai","m",2500000000,10000000000,null,null, ...]}
  *
  * Unknown members are errors. Text is unescaped into one buffer that lives until the engine has copied
  * it. A key has no place here: an endpoint has a credential_id, and the host fills the slot. */
@@ -129,12 +130,56 @@ static int32_t read_endpoints(reading *r, sheaf_slice key, sheaf_slice value) {
   return SHEAF_OK;
 }
 
+static uint32_t count_elements(sheaf_slice array) {
+  sheaf_json_iter iter;
+  sheaf_slice none, item;
+  uint32_t count = 0;
+  if (sheaf_json_kind(array) != SHEAF_JSON_ARRAY || sheaf_json_iter_init(&iter, array) != SHEAF_OK)
+    return 0;
+  while (sheaf_json_iter_next(&iter, &none, &item) == SHEAF_OK) count++;
+  return count;
+}
+
+static int32_t read_name(sheaf_buf *text, sheaf_slice value, const char **name) {
+  if (sheaf_json_kind(value) != SHEAF_JSON_STRING) return SHEAF_E_TYPE;
+  *name = text->data + text->bytes;
+  sheaf_buf_append_unescaped(text, sheaf_json_inside(value));
+  return sheaf_buf_append(text, "", 1);
+}
+
+static int32_t read_money(sheaf_slice value, int64_t *money) {
+  *money = SHEAF_ABSENT;
+  return sheaf_json_kind(value) == SHEAF_JSON_NULL ? SHEAF_OK : sheaf_json_int(value, money);
+}
+
+/* Prices as the host has them ready, in one array: provider, model, then input, output, read from the
+ * cache and written to it in nano-USD a million tokens, or null; and so on with the next. */
 static int32_t read_prices(reading *r, sheaf_slice key, sheaf_slice value) {
-  sheaf_parse_error error = {0};
-  int32_t status = sheaf_prices_read(value, &sheaf__wasm_allocator, &r->client->prices, &error);
-  if (status != SHEAF_OK)
-    return fail(r, status, key, error.message ? error.message : "no price table");
-  r->options.prices = r->client->prices;
+  wasm_client *client = r->client;
+  uint32_t count = count_elements(value) / 6;
+  sheaf_price *rows =
+      sheaf__wasm_allocator.realloc(NULL, client->price_rows, 0, count * sizeof *rows);
+  client->price_rows = rows;
+  sheaf_buf_reset(&client->price_text);
+  int32_t status =
+      sheaf_buf_reserve(&client->price_text, value.bytes); /* names stay where they are */
+  if (status != SHEAF_OK || (count && !rows)) return fail(r, SHEAF_E_NOMEM, key, "no memory");
+  sheaf_json_iter iter;
+  sheaf_slice none, item;
+  sheaf_json_iter_init(&iter, value);
+  for (uint32_t i = 0; i < count; i++) {
+    int64_t *const money[] = {&rows[i].input, &rows[i].output, &rows[i].cache_read,
+                              &rows[i].cache_write};
+    for (uint32_t k = 0; k < 6 && status == SHEAF_OK; k++) {
+      sheaf_json_iter_next(&iter, &none, &item);
+      status = k == 0   ? read_name(&client->price_text, item, &rows[i].provider)
+               : k == 1 ? read_name(&client->price_text, item, &rows[i].model)
+                        : read_money(item, money[k - 2]);
+    }
+    if (status != SHEAF_OK) return fail(r, status, key, "no price table");
+  }
+  client->prices = (sheaf_price_table){.date = "", .source = "", .prices = rows, .count = count};
+  r->options.prices = &client->prices;
   return SHEAF_OK;
 }
 

@@ -63,7 +63,8 @@ void sheaf_wasm_free(void *data) {
 
 static void drop(wasm_client *client) {
   sheaf_engine_free(client->engine);
-  sheaf_prices_free(client->prices, &sheaf__wasm_allocator);
+  sheaf_wasm_free(client->price_rows);
+  sheaf_buf_deinit(&client->price_text);
   sheaf_buf_deinit(&client->line);
   sheaf_buf_deinit(&client->headers);
   sheaf_buf_deinit(&client->tools);
@@ -90,6 +91,7 @@ uint32_t sheaf_wasm_open(const char *options, uint32_t bytes, uint32_t seed_low,
   sheaf_buf_init(&client->tools, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   sheaf_buf_init(&client->out, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   sheaf_buf_init(&client->id, &sheaf__wasm_allocator, WASM_TEXT_MAX);
+  sheaf_buf_init(&client->price_text, &sheaf__wasm_allocator, WASM_TEXT_MAX);
   uint64_t seed = (uint64_t)seed_high << 32 | seed_low;
   if (sheaf__wasm_configure(client, slice_at(options, bytes), seed, secret) != SHEAF_OK) {
     memcpy(nobody.message, client->message, sizeof nobody.message);
@@ -372,7 +374,7 @@ int32_t sheaf_wasm_on_stored(uint32_t handle, double ticket, int32_t status) {
 
 /* ---- Text ---- */
 
-enum { TEXT_STATS, TEXT_OPENMETRICS, TEXT_LINE };
+enum { TEXT_STATS, TEXT_LINE };
 
 int32_t sheaf_wasm_text(uint32_t handle, uint32_t what) {
   wasm_client *client = sheaf__wasm_find(handle);
@@ -381,11 +383,10 @@ int32_t sheaf_wasm_text(uint32_t handle, uint32_t what) {
   sheaf_buf_reset(&client->out);
   if (what == TEXT_LINE) {
     if (client->result) status = sheaf_line_write(client->result, &client->out);
-  } else {
+  } else if (what == TEXT_STATS) {
     sheaf_stats stats = {.struct_bytes = sizeof stats};
     sheaf_engine_stats(client->engine, &stats);
-    status = what == TEXT_STATS ? sheaf_stats_json(&stats, &client->out)
-                                : sheaf_stats_openmetrics(&stats, &client->out);
+    status = sheaf_stats_numbers(&stats, &client->out);
   }
   client->mail.bytes = sheaf__wasm_slice(sheaf_buf_slice(&client->out));
   return status;

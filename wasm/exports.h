@@ -107,8 +107,8 @@ int32_t sheaf_wasm_is_replaced(uint32_t handle, const char *line, uint32_t bytes
 /* Leaves in tool_calls those of an output line. */
 WASM_EXPORT(sheaf_wasm_tools)
 int32_t sheaf_wasm_tools(uint32_t handle, const char *line, uint32_t bytes);
-/* Leaves in bytes: 0 the statistics as JSON, 1 as OpenMetrics, 2 the output line of the result in the
- * mailbox, as the command writes it. */
+/* Leaves in bytes: 0 the numbers of the statistics (sheaf_stats_numbers), 1 the output line of the result
+ * in the mailbox, as the command writes it. */
 WASM_EXPORT(sheaf_wasm_text) int32_t sheaf_wasm_text(uint32_t handle, uint32_t what);
 /* WASM_ABI_VERSION and the core's version, a byte each. What is built for another knows other layouts. */
 WASM_EXPORT(sheaf_wasm_version) uint32_t sheaf_wasm_version(void);

@@ -35,6 +35,12 @@ static void *more(size_t *bytes) {
 
 static wasm_heap heap = {.more = more};
 
+/* The core's own way to it (SHEAF_ONE_ALLOCATOR). */
+void *sheaf__one_realloc(void *ptr, size_t bytes);
+void *sheaf__one_realloc(void *ptr, size_t bytes) {
+  return sheaf__heap_resize(&heap, ptr, bytes);
+}
+
 static void *reallocate(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
   (void)ctx;
   (void)old_bytes;

@@ -26,7 +26,7 @@
   __attribute__((visibility("default"))) /* for the native test of this layer */
 #endif
 
-#define WASM_ABI_VERSION 2u
+#define WASM_ABI_VERSION 3u
 #define WASM_CLIENTS_MAX 64u      /* open at once in one instance */
 #define WASM_TEXT_MAX (64u << 20) /* ceiling of each scratch buffer */
 #define WASM_CREDENTIALS_MAX 64u
@@ -144,7 +144,9 @@ enum {
 
 typedef struct wasm_client {
   sheaf_engine *engine;
-  sheaf_price_table *prices; /* of its own, or NULL */
+  sheaf_price_table prices; /* of the options */
+  sheaf_price *price_rows;
+  sheaf_buf price_text;
   wasm_mail mail;
   const sheaf_result *result; /* in the mailbox, until the next call; NULL: none */
   sheaf_log log;              /* frames of what the engine appends */

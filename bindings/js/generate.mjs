@@ -2,14 +2,16 @@
 //
 //   src/generated.ts   the options with their ranges, classes of errors
 //   src/layout.ts      the mailbox, constants and codes, which the bundler writes into the code as numbers
+//   src/tables.ts      where statistics lie and how they are written; the built-in prices
 //   README.md          the table of options, between its markers
 //
-//   node generate.mjs SHEAF-DESCRIBED.wasm     writes both
+//   node generate.mjs SHEAF-DESCRIBED.wasm     writes them
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const typesPath = new URL('src/generated.ts', import.meta.url);
 const layoutPath = new URL('src/layout.ts', import.meta.url);
+const tablesPath = new URL('src/tables.ts', import.meta.url);
 const readmePath = new URL('README.md', import.meta.url);
 
 function abiOf(path) {
@@ -125,6 +127,54 @@ ${abi.providers.filter((row) => row.key_variables).map(({ name, key_variables: n
 };
 `;
 
+// ---- Tables ----
+
+const rows = (lines) => `[\n${lines.map((line) => `  '${line}',`).join('\n')}\n]`;
+const inMillionths = (nano) => (nano === null ? '' : String(nano / 1e9));
+
+/** Per provider: what tokens cost, and the models that cost that. */
+function pricesOf({ rows: all }) {
+  const providers = new Map();
+  for (const [provider, model, ...money] of all) {
+    if (!/^[^\s',]+$/.test(model)) throw new Error(`a model's name that the table of prices has no place for: ${model}`);
+    const costs = providers.get(provider) ?? providers.set(provider, new Map()).get(provider);
+    const cost = money.map(inMillionths).join(',').replace(/,+$/, '');
+    costs.set(cost, [...(costs.get(cost) ?? []), model]);
+  }
+  return [...providers].map(([provider, costs]) =>
+    `  ${provider}: ${rows([...costs].map(([cost, models]) => `${cost} ${models.join(' ')}`)).replaceAll('\n', '\n  ')},`).join('\n');
+}
+
+const tables = ({ sheaf, prices, statistics: { layout } }) => `// tables.ts: made by generate.mjs from the module's own description (sheaf ${sheaf}). All of it is internal.
+
+/** How a number of the statistics is written. */
+export const enum Kind {
+${members(layout.kinds.map((name, number) => [name, number]))}
+}
+
+/** Where the numbers lie that no row stands for. */
+export const enum Place {
+${members([['series_count', layout.series_count], ['series_span', layout.series_span]])}
+}
+
+/** What a whole one counts as, by kind. */
+export const scales = [${layout.scales.join(', ')}];
+export const quantileNames = ${text(layout.quantiles)};
+export const summaryLabels = ${text(layout.summary)};
+export const limitedByNames = ${text(layout.limited_by)};
+
+/** Name, kind, offset. */
+export const figureRows = ${rows(layout.members.map(({ name, kind, offset }) => `${name} ${kind} ${offset}`))};
+
+/** Name (none: of the family above), kind, offset, 1 for a counter, label. */
+export const metricRows = ${rows(layout.metrics.map((row) => `${row.name ?? ''} ${row.kind} ${row.offset} ${row.counts} ${row.label ?? ''}`.trimEnd()))};
+
+/** What a million tokens cost in US dollars (input, output, read from the cache, written to it), and the models; as of ${prices.date}. */
+export const priceRows: Readonly<Record<string, readonly string[]>> = {
+${pricesOf(prices)}
+};
+`;
+
 const cell = (text) => text.replaceAll('|', '\\|');
 
 const table = (abi) => [
@@ -145,8 +195,11 @@ function withTable(readme, abi) {
 /** [path, what it should hold] of everything that is made. */
 export function generated(modulePath) {
   const abi = abiOf(modulePath);
-  return [[typesPath, types(abi)], [layoutPath, layout(abi)], [readmePath, withTable(readFileSync(readmePath, 'utf8'), abi)]];
+  return [[typesPath, types(abi)], [layoutPath, layout(abi)], [tablesPath, tables(abi)], [readmePath, withTable(readFileSync(readmePath, 'utf8'), abi)]];
 }
+
+/** Numbers of statistics, and what the core writes of them. */
+export const examples = (modulePath) => abiOf(modulePath).statistics.examples;
 
 /** The paths of those that are not what the module says. */
 export function stale(modulePath) {

@@ -1,6 +1,6 @@
 /* args.c: the command line and the config file, from one table. A config file is a JSON object with
  * the same names (dashes as underscores); the command line wins. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "cli.h"
 
 #include <stdlib.h>
@@ -14,9 +14,14 @@ enum {
   KIND_RESUME,
   KIND_NO_RESUME,
   KIND_TARGET,
+  KIND_STATE,
   KIND_TEMPERATURE
 };
-enum { FOR_RUN = 1, FOR_BENCH = 2, FOR_PLAN = 4, FOR_SERVE = 8 };
+/* FOR_RUN: whatever moves requests, some jobs commands, too; FOR_ASK: jobs commands that ask a provider and move
+ * none; FOR_STATE: those that look at files only. */
+enum { FOR_RUN = 1, FOR_BENCH = 2, FOR_PLAN = 4, FOR_SERVE = 8, FOR_ASK = 16, FOR_STATE = 32 };
+#define FOR_NET (FOR_RUN | FOR_BENCH | FOR_SERVE | FOR_ASK)
+#define FOR_PLACE (FOR_RUN | FOR_PLAN | FOR_SERVE | FOR_ASK)
 
 typedef struct arg_row {
   const char *name;
@@ -29,9 +34,9 @@ typedef struct arg_row {
 #define AT(field) offsetof(cli_args, field)
 static const arg_row rows[] = {
     {"output", KIND_TEXT, FOR_RUN, AT(output), 0, 0},
-    {"provider", KIND_TEXT, FOR_RUN | FOR_PLAN | FOR_SERVE, AT(target.provider), 0, 0},
-    {"base_url", KIND_TEXT, FOR_RUN | FOR_PLAN | FOR_SERVE, AT(target.base_url), 0, 0},
-    {"model", KIND_TEXT, FOR_RUN | FOR_PLAN | FOR_SERVE, AT(target.model), 0, 0},
+    {"provider", KIND_TEXT, FOR_PLACE, AT(target.provider), 0, 0},
+    {"base_url", KIND_TEXT, FOR_PLACE, AT(target.base_url), 0, 0},
+    {"model", KIND_TEXT, FOR_PLACE, AT(target.model), 0, 0},
     {"system", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(system), 0, 0},
     {"template", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(template_text), 0, 0},
     {"url", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(url), 0, 0},
@@ -39,18 +44,20 @@ static const arg_row rows[] = {
     {"format", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN, AT(format), 0, 0},
     {"summary", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(summary), 0, 0},
     {"metrics", KIND_TEXT, FOR_RUN, AT(metrics), 0, 0},
-    {"prices", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(prices), 0, 0},
-    {"api_key_file", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(api_key_file), 0, 0},
-    {"key_header", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(key_header), 0, 0},
-    {"query", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(query), 0, 0},
-    {"proxy", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(proxy), 0, 0},
-    {"ca_file", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(ca_file), 0, 0},
-    {"allow_http", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(allow_http), 0, 0},
-    {"quiet", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(quiet), 0, 0},
+    {"prices", KIND_TEXT, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE | FOR_ASK, AT(prices), 0, 0},
+    {"api_key_file", KIND_TEXT, FOR_NET, AT(api_key_file), 0, 0},
+    {"key_header", KIND_TEXT, FOR_NET, AT(key_header), 0, 0},
+    {"query", KIND_TEXT, FOR_NET, AT(query), 0, 0},
+    {"proxy", KIND_TEXT, FOR_NET, AT(proxy), 0, 0},
+    {"ca_file", KIND_TEXT, FOR_NET, AT(ca_file), 0, 0},
+    {"allow_http", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE | FOR_ASK, AT(allow_http),
+     0, 0},
+    {"quiet", KIND_FLAG, FOR_NET, AT(quiet), 0, 0},
     {"dry_run", KIND_FLAG, FOR_RUN, AT(dry_run), 0, 0},
     {"retry_failed", KIND_FLAG, FOR_RUN, AT(retry_failed), 0, 0},
     {"sync_full", KIND_FLAG, FOR_RUN, AT(sync_full), 0, 0},
-    {"help", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(help), 0, 0},
+    {"help", KIND_FLAG, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE | FOR_ASK | FOR_STATE, AT(help),
+     0, 0},
     {"order", KIND_ORDER, FOR_RUN, AT(order), 0, 0},
     {"resume", KIND_RESUME, FOR_RUN, AT(resume), 0, 0},
     {"no_resume", KIND_NO_RESUME, FOR_RUN, AT(resume), 0, 0},
@@ -60,15 +67,12 @@ static const arg_row rows[] = {
     {"target", KIND_TARGET, FOR_BENCH, 0, 0, 0},
     {"temperature", KIND_TEMPERATURE, FOR_RUN | FOR_BENCH | FOR_PLAN | FOR_SERVE, AT(temperature),
      0, 0},
-    {"connect_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(connect_timeout_ms), 1,
-     600000},
-    {"first_byte_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE,
-     AT(first_byte_timeout_ms), 0, 86400000},
-    {"idle_timeout_ms", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(idle_timeout_ms), 0,
-     86400000},
-    {"shards", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(shards), 0, 64},
+    {"connect_timeout_ms", KIND_NUMBER, FOR_NET, AT(connect_timeout_ms), 1, 600000},
+    {"first_byte_timeout_ms", KIND_NUMBER, FOR_NET, AT(first_byte_timeout_ms), 0, 86400000},
+    {"idle_timeout_ms", KIND_NUMBER, FOR_NET, AT(idle_timeout_ms), 0, 86400000},
+    {"shards", KIND_NUMBER, FOR_NET, AT(shards), 0, 64},
     {"vocab", KIND_TEXT, FOR_RUN | FOR_PLAN, AT(vocab), 0, 0},
-    {"json", KIND_FLAG, FOR_PLAN, AT(json), 0, 0},
+    {"json", KIND_FLAG, FOR_PLAN | FOR_ASK | FOR_STATE, AT(json), 0, 0},
     {"threads", KIND_NUMBER, FOR_PLAN, AT(threads), 0, SHEAF_TOKEN_THREADS_MAX},
     {"latency_ms", KIND_NUMBER, FOR_PLAN, AT(latency_ms), 1, 86400000},
     {"output_tokens", KIND_NUMBER, FOR_PLAN, AT(output_tokens), 1, 10000000},
@@ -76,7 +80,16 @@ static const arg_row rows[] = {
     {"host", KIND_TEXT, FOR_SERVE, AT(host), 0, 0},
     {"access_token_file", KIND_TEXT, FOR_SERVE, AT(access_token_file), 0, 0},
     {"drain_ms", KIND_NUMBER, FOR_SERVE, AT(drain_ms), 0, 86400000},
-    {"http2", KIND_NUMBER, FOR_RUN | FOR_BENCH | FOR_SERVE, AT(http2), 0, 2},
+    {"state", KIND_STATE, FOR_RUN | FOR_ASK | FOR_STATE, 0, 0, 0},
+    {"states", KIND_TEXT, FOR_ASK, AT(state_folder), 0, 0},
+    {"events", KIND_TEXT, FOR_RUN, AT(events), 0, 0},
+    {"timeout_ms", KIND_NUMBER, FOR_RUN, AT(engine.batch_timeout_ms), 0, 2592000000},
+    {"refresh", KIND_FLAG, FOR_ASK, AT(refresh), 0, 0},
+    {"cancel", KIND_FLAG, FOR_ASK, AT(cancel), 0, 0},
+    {"adopt", KIND_TEXT, FOR_STATE, AT(adopt), 0, 0},
+    {"resubmit", KIND_FLAG, FOR_STATE, AT(resubmit), 0, 0},
+    {"abandon", KIND_FLAG, FOR_STATE, AT(abandon), 0, 0},
+    {"http2", KIND_NUMBER, FOR_NET, AT(http2), 0, 2},
 };
 
 /* dashes -> underscores, at most 63 bytes */
@@ -136,9 +149,47 @@ static int join_temperature(cli_args *args) {
   return CLI_OK;
 }
 
+/* ---- What was given, and by whom ---- */
+
+/* What an earlier submission said of itself, or what belongs to one command only: a later command says its own. */
+static bool is_kept(const char *name) {
+  static const char *const others[] = {"input",   "output", "resume",  "no_resume",
+                                       "dry_run", "help",   "quiet",   "state",
+                                       "states",  "events", "summary", "metrics"};
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    if (strcmp(name, others[i]) == 0) return false;
+  return true;
+}
+
+/* Files are named from the folder that the command runs in; a later command may run elsewhere. */
+static char *whole_path(const char *name, const char *value) {
+  static const char *const files[] = {"api_key_file", "ca_file", "prices", "vocab"};
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+    if (strcmp(name, files[i]) == 0) return realpath(value, NULL);
+  return NULL;
+}
+
+/* Remembers an option for the state file, and where its value comes from. */
+static void note_given(cli_args *args, const char *name, const char *value, bool on) {
+  sheaf_buf *given = &args->given;
+  cli_setting_note(args, name);
+  if (!is_kept(name)) return;
+  if (given->allocator == NULL) sheaf_buf_init(given, sheaf_heap(), (size_t)16 << 20);
+  char *path = value ? whole_path(name, value) : NULL;
+  sheaf_buf_append_text(given, given->bytes ? "," : "");
+  sheaf_buf_append_string(given, sheaf_slice_of(name));
+  sheaf_buf_append_text(given, ":");
+  if (value == NULL)
+    sheaf_buf_append_text(given, on ? "true" : "false");
+  else
+    sheaf_buf_append_string(given, sheaf_slice_of(path ? path : value));
+  free(path);
+}
+
 /* Sets one option of the table. value NULL: none was given. */
 static int row_set(cli_args *args, const arg_row *row, const char *value, bool on) {
   void *field = (char *)args + row->offset;
+  note_given(args, row->name, value, on);
   uint64_t number = 0;
   switch (row->kind) {
     case KIND_TEXT: memcpy(field, &value, sizeof value); return CLI_OK;
@@ -160,6 +211,10 @@ static int row_set(cli_args *args, const arg_row *row, const char *value, bool o
       args->order = value[0] == 'i' ? SHEAF_ORDER_INPUT : SHEAF_ORDER_COMPLETION;
       return CLI_OK;
     case KIND_TEMPERATURE: return set_temperature(args, value);
+    case KIND_STATE:
+      if (args->state_count == CLI_STATES_MAX) return bad_value("state", value, "that is too many");
+      args->state = args->states[args->state_count++] = value;
+      return CLI_OK;
     default:
       if (args->target_count == 32) return bad_value("target", value, "at most 32 targets");
       args->targets[args->target_count++] = value;
@@ -177,7 +232,10 @@ static int sim_set(cli_args *args, sheaf_slice name, const char *value) {
   char shown[64], message[256] = "";
   const char *own = dashed(name.data, shown) + 4;
   int32_t status = sheaf_sim_option_set(&args->sim, own, value, message, sizeof message);
-  if (status == SHEAF_OK) return CLI_OK;
+  if (status == SHEAF_OK) {
+    note_given(args, name.data, value, true);
+    return CLI_OK;
+  }
   if (status == SHEAF_E_NOT_FOUND)
     cli_say("there is no option --%s; sheaf help sim lists them, without --sim", shown);
   else
@@ -194,11 +252,18 @@ static int foreign_set(cli_args *args, sheaf_slice name, const char *value) {
   if (name.bytes > 4 && memcmp(name.data, "sim_", 4) == 0) return sim_set(args, name, value);
 #endif
   const sheaf_option *option = sheaf_option_find(name);
+  if (strcmp(name.data, "batch_mode") == 0)
+    return cli_say("how far jobs are taken is a command's: see sheaf help jobs"), CLI_USAGE;
+  if (strcmp(name.data, "lane") == 0 && strcmp(value, "merged") == 0)
+    return bad_value("lane", value, "give live, batch or auto");
   sheaf_slice given = sheaf_slice_of(value);
   if (option != NULL && option->choices != NULL) /* within-budget, as the help writes it */
     given = canonical(value, strlen(value), choice);
   int32_t status = sheaf_option_set(&args->engine, name, given, message, sizeof message);
-  if (status == SHEAF_OK) return CLI_OK;
+  if (status == SHEAF_OK) {
+    note_given(args, name.data, value, true);
+    return CLI_OK;
+  }
   if (status == SHEAF_E_NOT_FOUND)
     cli_say("there is no option --%s; --help lists them", shown);
   else /* the message begins with the name, in its other spelling */
@@ -206,8 +271,18 @@ static int foreign_set(cli_args *args, sheaf_slice name, const char *value) {
   return CLI_USAGE;
 }
 
-static bool known_elsewhere(sheaf_slice name) {
-  return sheaf_option_find(name) != NULL || (name.bytes > 4 && memcmp(name.data, "sim_", 4) == 0);
+bool cli_is_job_option(const sheaf_option *option) {
+  return option->offset >= offsetof(sheaf_engine_options, lane) &&
+         option->offset <= offsetof(sheaf_engine_options, batch_mode);
+}
+
+/* Options of the two other tables, where the command has a use for them. */
+static bool known_elsewhere(sheaf_slice name, uint32_t command) {
+  const sheaf_option *option = sheaf_option_find(name);
+  if (command == FOR_STATE) return false;
+  if (option != NULL)
+    return !cli_is_job_option(option) || (command & (FOR_RUN | FOR_PLAN | FOR_ASK)) != 0;
+  return name.bytes > 4 && memcmp(name.data, "sim_", 4) == 0;
 }
 
 /* ---- The config file ---- */
@@ -233,7 +308,7 @@ static char *keep_text(char *text) {
 
 static char *plain_value(sheaf_slice value) {
   sheaf_buf buf;
-  sheaf_buf_init(&buf, &cli_allocator, 1 << 20);
+  sheaf_buf_init(&buf, sheaf_heap(), 1 << 20);
   if (sheaf_json_kind(value) == SHEAF_JSON_STRING)
     sheaf_buf_append_unescaped(&buf, sheaf_json_inside(value));
   else
@@ -265,7 +340,7 @@ static int config_member(cli_args *args, const char *path, uint32_t command, she
   const arg_row *row = row_find(name, command);
   uint32_t kind = sheaf_json_kind(value);
   if (is_key(name)) return CLI_USAGE;
-  if (row == NULL && !known_elsewhere(canon)) {
+  if (row == NULL && !known_elsewhere(canon, command)) {
     cli_say("%s: there is no option \"%s\"; remove it or see --help", path, name);
     return CLI_USAGE;
   }
@@ -293,14 +368,11 @@ static int config_member(cli_args *args, const char *path, uint32_t command, she
   return row ? row_set(args, row, text, true) : foreign_set(args, canon, text);
 }
 
-static int config_read(cli_args *args, const char *path, uint32_t command) {
-  size_t bytes;
-  char *text =
-      cli_read_file(path, 1 << 20, &bytes); /* strings point into copies; the text itself may go */
-  if (text == NULL) return CLI_USAGE;
+/* Strings point into copies; the text itself may go. */
+static int config_text(cli_args *args, const char *path, sheaf_slice all, uint32_t command) {
   sheaf_parse_error error;
   sheaf_json_iter iter;
-  sheaf_slice all = {text, bytes}, key, value;
+  sheaf_slice key, value;
   int answer = CLI_OK;
   while (all.bytes && strchr(" \t\r\n", all.data[0])) all.data++, all.bytes--;
   if (sheaf_json_check(all, &error)) {
@@ -313,6 +385,14 @@ static int config_read(cli_args *args, const char *path, uint32_t command) {
     while (answer == CLI_OK && sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK)
       answer = config_member(args, path, command, key, value);
   }
+  return answer;
+}
+
+static int config_read(cli_args *args, const char *path, uint32_t command) {
+  size_t bytes;
+  char *text = cli_read_file(path, 1 << 20, &bytes);
+  if (text == NULL) return CLI_USAGE;
+  int answer = config_text(args, path, (sheaf_slice){text, bytes}, command);
   free(text);
   return answer;
 }
@@ -335,7 +415,7 @@ static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t 
       canonical(name_text, equals ? (size_t)(equals - name_text) : strlen(name_text), name);
   if (is_key(name)) return CLI_USAGE;
   const arg_row *row = row_find(name, command);
-  if (row == NULL && !known_elsewhere(canon)) {
+  if (row == NULL && !known_elsewhere(canon, command)) {
     cli_say("there is no option --%.*s; --help lists them", (int)strcspn(name_text, "="),
             name_text);
     return CLI_USAGE;
@@ -370,11 +450,24 @@ void cli_engine_defaults(bool over_files, sheaf_engine_options *options) {
   options->dedup = SHEAF_DEDUP_OFF;
 }
 
-int cli_args_read(int argc, char **argv, const char *command_name, cli_args *args) {
-  uint32_t command = strcmp(command_name, "bench") == 0   ? FOR_BENCH
-                     : strcmp(command_name, "plan") == 0  ? FOR_PLAN
-                     : strcmp(command_name, "serve") == 0 ? FOR_SERVE
-                                                          : FOR_RUN;
+static const struct {
+  const char *name;
+  uint32_t bits;
+} commands[] = {
+    {"run", FOR_RUN},          {"bench", FOR_BENCH},     {"plan", FOR_PLAN},
+    {"serve", FOR_SERVE},      {"jobs submit", FOR_RUN}, {"jobs wait", FOR_RUN},
+    {"jobs collect", FOR_RUN}, {"jobs status", FOR_ASK}, {"jobs cancel", FOR_ASK},
+    {"jobs gc", FOR_ASK},      {"jobs list", FOR_STATE}, {"jobs decide", FOR_STATE},
+    {"jobs lanes", FOR_STATE},
+};
+
+static uint32_t command_bits(const char *name) {
+  size_t i = 0;
+  while (strcmp(commands[i].name, name) != 0) i++;
+  return commands[i].bits;
+}
+
+static void begin(cli_args *args, uint32_t command) {
   memset(args, 0, sizeof *args);
   cli_engine_defaults(command != FOR_SERVE, &args->engine);
 #ifdef SHEAF_SIM
@@ -384,30 +477,75 @@ int cli_args_read(int argc, char **argv, const char *command_name, cli_args *arg
   args->http2 = 1;
   args->runs = 3;
   args->drain_ms = 10000;
-  for (int i = 0; i < argc; i++) { /* the config file first, so that the command line wins */
+}
+
+/* What is no option: an input, or of jobs commands the numbers of jobs. */
+static int word_read(cli_args *args, const char *word, const char *command) {
+  bool takes_many = strcmp(command, "jobs cancel") == 0 || strcmp(command, "jobs decide") == 0;
+  bool takes_none =
+      !takes_many && strncmp(command, "jobs ", 5) == 0 && strcmp(command, "jobs submit");
+  if (takes_none && strcmp(command, "jobs list") != 0) {
+    cli_say("sheaf %s takes options only, not \"%s\"", command, word);
+    return CLI_USAGE;
+  }
+  if (takes_many) {
+    if (args->word_count == CLI_WORDS_MAX) return cli_say("too many jobs are named"), CLI_USAGE;
+    args->words[args->word_count++] = word;
+    return CLI_OK;
+  }
+  if (args->input != NULL && strcmp(command, "bench") != 0) {
+    cli_say("one input at a time: \"%s\" comes after \"%s\"", word, args->input);
+    return CLI_USAGE;
+  }
+  args->input = word;
+  return CLI_OK;
+}
+
+/* The config file is first, so that the command line wins. */
+static int configs_read(int argc, char **argv, uint32_t command, cli_args *args) {
+  args->source = CLI_FROM_CONFIG;
+  for (int i = 0; i < argc; i++) {
     int answer = CLI_OK;
     if (strncmp(argv[i], "--config=", 9) == 0) answer = config_read(args, argv[i] + 9, command);
     if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
       answer = config_read(args, argv[i + 1], command);
     if (answer) return answer;
   }
+  return CLI_OK;
+}
+
+static int line_read(int argc, char **argv, const char *name, cli_args *args) {
+  args->source = CLI_FROM_LINE;
   for (int i = 0; i < argc; i++) {
+    int answer = CLI_OK;
     if (strncmp(argv[i], "--config=", 9) == 0) continue;
     if (strcmp(argv[i], "--config") == 0) {
       if (++i == argc) return cli_say("--config needs a file"), CLI_USAGE;
-      continue;
-    }
-    if (argv[i][0] == '-' && argv[i][1]) {
-      int answer = option_read(args, argc, argv, &i, command);
-      if (answer) return answer;
-    } else if (args->input != NULL && command != FOR_BENCH) {
-      cli_say("one input at a time: \"%s\" comes after \"%s\"", argv[i], args->input);
-      return CLI_USAGE;
+    } else if (argv[i][0] == '-' && argv[i][1]) {
+      answer = option_read(args, argc, argv, &i, command_bits(name));
     } else {
-      args->input = argv[i];
+      answer = word_read(args, argv[i], name);
     }
+    if (answer) return answer;
   }
-  return join_temperature(args);
+  return CLI_OK;
+}
+
+int cli_args_read_after(int argc, char **argv, const char *command_name, const char *state,
+                        sheaf_slice stored, cli_args *args) {
+  uint32_t command = command_bits(command_name);
+  begin(args, command);
+  int answer = configs_read(argc, argv, command, args);
+  if (answer == CLI_OK && (command & (FOR_RUN | FOR_PLAN | FOR_ASK | FOR_STATE)))
+    answer = cli_settings_read(args);
+  args->source = CLI_FROM_STATE;
+  if (answer == CLI_OK && stored.bytes) answer = config_text(args, state, stored, FOR_RUN);
+  if (answer == CLI_OK) answer = line_read(argc, argv, command_name, args);
+  return answer == CLI_OK ? join_temperature(args) : answer;
+}
+
+int cli_args_read(int argc, char **argv, const char *command, cli_args *args) {
+  return cli_args_read_after(argc, argv, command, NULL, (sheaf_slice){NULL, 0}, args);
 }
 
 /* ---- Options that need a second look ---- */
@@ -418,7 +556,7 @@ int cli_prices_open(cli_args *args, sheaf_price_table **prices) {
   char *text = cli_read_file(args->prices, 1 << 20, &bytes);
   if (text == NULL) return CLI_BAD_INPUT;
   sheaf_parse_error error = {0};
-  int32_t status = sheaf_prices_read((sheaf_slice){text, bytes}, &cli_allocator, prices, &error);
+  int32_t status = sheaf_prices_read((sheaf_slice){text, bytes}, sheaf_heap(), prices, &error);
   free(text);
   if (status)
     return cli_say("%s: %s", args->prices,
@@ -436,7 +574,7 @@ int cli_params_open(cli_args *args) {
     params.bytes -= 2;
   }
   sheaf_buf whole;
-  sheaf_buf_init(&whole, &cli_allocator, (size_t)16 << 20);
+  sheaf_buf_init(&whole, sheaf_heap(), (size_t)16 << 20);
   sheaf_buf_append_text(&whole, "{");
   sheaf_buf_append_slice(&whole, params);
   sheaf_buf_append_text(&whole, "}");

@@ -105,7 +105,7 @@ static int open_prices(bench_state *bench) {
   if (text == NULL) return CLI_BAD_INPUT;
   sheaf_parse_error error = {0};
   int32_t status =
-      sheaf_prices_read((sheaf_slice){text, bytes}, &cli_allocator, &bench->prices, &error);
+      sheaf_prices_read((sheaf_slice){text, bytes}, sheaf_heap(), &bench->prices, &error);
   free(text);
   bench->args.engine.prices = bench->prices;
   if (status == SHEAF_OK) return CLI_OK;
@@ -363,6 +363,6 @@ int cli_bench(int argc, char **argv) {
   }
   free(bench.targets);
   bench_input_free(&bench.input);
-  sheaf_prices_free(bench.prices, &cli_allocator);
+  sheaf_prices_free(bench.prices, sheaf_heap());
   return answer;
 }

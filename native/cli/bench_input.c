@@ -143,7 +143,7 @@ int bench_input_read(const cli_args *args, bench_input *input) {
   if (answer) return answer;
   const sheaf_source *source = sheaf_files_source(files);
   sheaf_buf text;
-  sheaf_buf_init(&text, &cli_allocator, (size_t)128 << 20);
+  sheaf_buf_init(&text, sheaf_heap(), (size_t)128 << 20);
   int32_t status = SHEAF_OK;
   while (answer == CLI_OK && status != SHEAF_E_END) {
     sheaf_request request = SHEAF_REQUEST_INIT;

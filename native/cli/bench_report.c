@@ -309,7 +309,7 @@ static void put_document(sheaf_buf *out, const cli_args *args, const bench_targe
 int bench_json_write(const char *path, const cli_args *args, const bench_target *targets,
                      uint32_t count, size_t prompts) {
   sheaf_buf out;
-  sheaf_buf_init(&out, &cli_allocator, 64u << 20);
+  sheaf_buf_init(&out, sheaf_heap(), 64u << 20);
   put_document(&out, args, targets, count, prompts);
   errno = out.status ? ENOMEM : 0;
   FILE *file = out.status ? NULL : fopen(path, "wb");

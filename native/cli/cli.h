@@ -4,6 +4,7 @@
 
 #include <sheaf/curl.h>
 #include <sheaf/files.h>
+#include <sheaf/heap.h>
 #include <sheaf/sheaf.h>
 #include <sheaf/tokens_batch.h>
 #include <sheaf/vocab_files.h>
@@ -34,6 +35,26 @@ typedef struct cli_target {
   const char *model;
 } cli_target;
 
+/* Settings of jobs that the environment may give; a flag wins over it, it wins over a config file. */
+enum {
+  CLI_SETTING_ENABLED = 0,
+  CLI_SETTING_THRESHOLD = 1,
+  CLI_SETTING_POLL = 2,
+  CLI_SETTING_TIMEOUT = 3,
+  CLI_SETTING_REQUESTS = 4,
+  CLI_SETTING_COUNT = 5
+};
+/* Whose word an option's value is; STATE: it was given at submission. */
+enum {
+  CLI_FROM_DEFAULT = 0,
+  CLI_FROM_CONFIG = 1,
+  CLI_FROM_ENVIRONMENT = 2,
+  CLI_FROM_STATE = 3,
+  CLI_FROM_LINE = 4
+};
+#define CLI_STATES_MAX 64
+#define CLI_WORDS_MAX 256
+
 /* Everything a command line or a config file can say. Strings live as long as the process. */
 typedef struct cli_args {
   const char *input, *output;
@@ -53,6 +74,19 @@ typedef struct cli_args {
   sheaf_engine_options engine;
   const char *targets[32]; /* of bench */
   uint32_t target_count;
+  /* Jobs. */
+  const char *state; /* the last one given */
+  const char *states[CLI_STATES_MAX];
+  uint32_t state_count;
+  const char *state_folder, *events;
+  bool refresh, cancel, resubmit, abandon;
+  const char *adopt;
+  const char *words[CLI_WORDS_MAX]; /* what is neither an option nor an input */
+  uint32_t word_count;
+  uint32_t source;                 /* CLI_FROM_*: of what is being read */
+  uint8_t from[CLI_SETTING_COUNT]; /* CLI_FROM_*: where a setting has its value from */
+  bool batch_disabled;             /* SHEAF_BATCH_ENABLED=0 */
+  sheaf_buf given;                 /* options as members of a JSON object, for the state file */
 #ifdef SHEAF_SIM
   sheaf_sim_options sim;
 #endif
@@ -61,8 +95,28 @@ typedef struct cli_args {
 /* args.c. The engine's options as a command begins with them: one that runs over files, or serve. */
 void cli_engine_defaults(bool over_files, sheaf_engine_options *options);
 /* Answers CLI_OK or CLI_USAGE after a sentence on standard error. command: "run", "bench", "plan",
- * "serve". */
+ * "serve", "jobs wait" and its like. */
 int cli_args_read(int argc, char **argv, const char *command, cli_args *args);
+/* The same over the options that a state file holds, which count as the line of the command that submitted; this
+ * command's own line wins. */
+int cli_args_read_after(int argc, char **argv, const char *command, const char *state,
+                        sheaf_slice stored, cli_args *args);
+/* An option of the engine that is of no use without jobs. */
+bool cli_is_job_option(const sheaf_option *option);
+
+/* settings.c: SHEAF_BATCH_* */
+/* CLI_OK, or CLI_USAGE after a sentence that names the variable. */
+int cli_settings_read(cli_args *args);
+/* An option was given: if it is one of the settings, args->from says by whom. */
+void cli_setting_note(cli_args *args, const char *option);
+/* "SHEAF_BATCH_THRESHOLD"; the option that it gives; what it is now, as text; whose word that is. */
+typedef struct cli_setting {
+  const char *variable;
+  const char *option;
+  char value[32];
+  const char *source;
+} cli_setting;
+cli_setting cli_setting_at(const cli_args *args, uint32_t n);
 
 /* The format the arguments name, as SHEAF_FORMAT_*; CLI_OK or CLI_USAGE after a sentence. */
 int cli_format(const cli_args *args, uint32_t *format);
@@ -174,10 +228,15 @@ typedef struct cli_progress {
   char last_error[160];
   char stream_id[40]; /* the row whose streamed text is shown, and the end of that text */
   char stream_text[120];
-  bool stream_fresh; /* it grew since it was drawn */
+  bool stream_fresh;              /* it grew since it was drawn */
+  const sheaf_engine *engine;     /* whose jobs are shown; NULL: none */
+  const struct jobs_watch *watch; /* how fast they get on */
 } cli_progress;
 void cli_progress_open(cli_progress *progress, bool quiet);
 void cli_progress_error(cli_progress *progress, const sheaf_result *result);
+struct jobs_job;
+/* What became known of a job; eta_ns: SHEAF_NEVER if it cannot be told. */
+void cli_progress_job(cli_progress *progress, const struct jobs_job *job, uint64_t eta_ns);
 /* A delta or a discard: on a terminal the text of one row is shown as it comes. */
 void cli_progress_stream(cli_progress *progress, const sheaf_event *event);
 void cli_progress_note(cli_progress *progress, const char *sentence);
@@ -206,18 +265,20 @@ int cli_prices_open(cli_args *args, sheaf_price_table **prices);
 /* plan.c: what a plan knows; dry_run prints it in short. */
 int cli_dry_run(const cli_args *args, const cli_place *place, uint32_t format);
 
-/* run.c, bench.c, sim_cmd.c, tokens_cmd.c, plan.c, serve_cmd.c: subcommands; each answers its exit code. */
+/* run.c, bench.c, sim_cmd.c, tokens_cmd.c, plan.c, serve_cmd.c, jobs_cmd.c: subcommands; each answers its exit code. */
 int cli_run(int argc, char **argv);
 int cli_tokens(int argc, char **argv);
 int cli_plan(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_sim(int argc, char **argv);
 int cli_serve(int argc, char **argv);
+int cli_jobs(int argc, char **argv);
 
 /* main.c */
-extern const sheaf_allocator cli_allocator;
 void cli_say(const char *format, ...)
     __attribute__((format(printf, 1, 2))); /* "sheaf: ..." on standard error */
+/* As many open files as wanted, or as many as the system allows. */
+void cli_raise_descriptors(uint64_t wanted);
 char *cli_read_file(const char *path, size_t bytes_max, size_t *bytes); /* NULL after a sentence */
 
 #endif

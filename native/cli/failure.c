@@ -34,7 +34,7 @@ const sheaf_transport *cli_failures_open(cli_failures *failures, sheaf_curl *cur
   failures->own.ctx = failures;
   failures->own.start = start;
   failures->own.cancel = cancel;
-  sheaf_buf_init(&failures->text, &cli_allocator, SIZE_MAX / 2);
+  sheaf_buf_init(&failures->text, sheaf_heap(), SIZE_MAX / 2);
   return &failures->own;
 }
 

@@ -11,16 +11,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static void *heap(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  (void)ctx;
-  (void)old_bytes;
-  if (new_bytes > 0) return realloc(ptr, new_bytes);
-  free(ptr);
-  return NULL;
-}
-
-const sheaf_allocator cli_allocator = {heap, NULL};
-
 void cli_say(const char *format, ...) {
   va_list list;
   va_start(list, format);
@@ -53,6 +43,14 @@ char *cli_read_file(const char *path, size_t bytes_max, size_t *bytes) {
   return text;
 }
 
+/* Many systems begin with room for 1,024. */
+void cli_raise_descriptors(uint64_t wanted) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted < limit.rlim_max ? (rlim_t)wanted : limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv) {
   static const struct rlimit no_core = {0, 0};
   setrlimit(RLIMIT_CORE, &no_core); /* a core file would hold the keys */
@@ -64,6 +62,7 @@ int main(int argc, char **argv) {
   if (strcmp(command, "bench") == 0) return cli_bench(argc - 2, argv + 2);
   if (strcmp(command, "sim") == 0) return cli_sim(argc - 2, argv + 2);
   if (strcmp(command, "serve") == 0) return cli_serve(argc - 2, argv + 2);
+  if (strcmp(command, "jobs") == 0) return cli_jobs(argc - 2, argv + 2);
   if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
     printf("sheaf %s\n", sheaf_version());
     return CLI_OK;

@@ -54,6 +54,25 @@ static plan_group *group_of(plan *it, const sheaf_request *request) {
   return at;
 }
 
+/* Jobs are filled to 95 % of what the provider takes, less where the options say less. */
+static uint64_t filled(uint64_t most, uint64_t option) {
+  uint64_t own = most ? most - most / 20 : SHEAF_NEVER;
+  return option && option < own ? option : own;
+}
+
+static void find_job_size(plan *it) {
+  const sheaf_engine_options *o = &it->args->engine;
+  const sheaf_job_api *api = sheaf_job_api_of(it->place->endpoint.provider);
+  uint64_t rows = o->max_requests_per_job;
+  if (api == NULL) return;
+  if (rows == 0 && o->lane == SHEAF_LANE_AUTO) rows = PLAN_AUTO_ROWS;
+  it->jobs = &api->traits;
+  it->job.rows = filled(api->traits.requests_max, rows);
+  it->job.bytes = filled(api->traits.bytes_max, 0);
+  it->job.inputs = filled(api->traits.inputs_max, 0);
+  it->job.tokens = o->max_job_tokens ? o->max_job_tokens : SHEAF_NEVER;
+}
+
 /* The line of a request in a batch file, or its element of the request body: protocols.md 1.5, 2.4, 3.3. */
 static uint64_t job_line_bytes(const plan *it, const sheaf_request *request, uint64_t body_bytes) {
   static const char openai[] = "{\"custom_id\":\"\",\"method\":\"POST\",\"url\":\"\",\"body\":}\n";
@@ -68,18 +87,20 @@ static uint64_t job_line_bytes(const plan *it, const sheaf_request *request, uin
          (request->url.bytes ? request->url.bytes : sizeof url - 1);
 }
 
-static void fill_job(plan *it, const sheaf_request *request, plan_group *group, uint64_t bytes) {
-  if (it->job.items == 0) return;
-  /* Anthropic takes any models in one batch (protocols.md 2.4). */
-  plan_group *at =
-      strcmp(it->place->endpoint.provider->name, "anthropic") == 0 ? &it->groups[0] : group;
-  uint64_t line = job_line_bytes(it, request, bytes);
-  if (at->jobs == 0 || at->rows == it->job.items || at->bytes + line > it->job.bytes) {
+static void fill_job(plan *it, const cli_row *row, plan_group *at) {
+  const plan_job *most = &it->job;
+  if (it->jobs == NULL) return;
+  uint64_t line = job_line_bytes(it, row->request, row->body_bytes);
+  uint64_t inputs = row->is_embedding ? 1 : 0; /* at least: a list of them is not looked into */
+  if (at->jobs == 0 || at->rows == most->rows || at->bytes + line > most->bytes ||
+      at->tokens + row->count.tokens > most->tokens || at->inputs + inputs > most->inputs) {
     at->jobs++;
-    at->rows = at->bytes = 0;
+    at->rows = at->bytes = at->tokens = at->inputs = 0;
   }
   at->rows++;
   at->bytes += line;
+  at->tokens += row->count.tokens;
+  at->inputs += inputs;
 }
 
 uint64_t plan_jobs(const plan *it) {
@@ -124,12 +145,16 @@ static void weigh_money(plan *it, const plan_group *group, const cli_count *coun
   usage.input_total = 0;
   usage.output_total = (int64_t)output;
   int64_t written = sheaf_price_cost(group->price, &usage);
+  usage.input_total = (int64_t)count->tokens;
+  int64_t batch =
+      it->jobs ? sheaf_price_batch_cost(group->price, &usage, it->jobs->discount_pct) : 0;
   if (input == SHEAF_ABSENT || written == SHEAF_ABSENT) {
     it->without_price++;
     return;
   }
   it->input_usd_nano += input;
   it->output_usd_nano += written;
+  it->batch_usd_nano += batch == SHEAF_ABSENT ? 0 : batch;
 }
 
 static void weigh_length(plan *it, const cli_row *row, uint64_t cap) {
@@ -168,7 +193,7 @@ static void on_row(void *user, const cli_row *row) {
   if (row->count.basis != CLI_COUNT_EXACT) doubt(it, row);
   weigh_money(it, group, &row->count, output);
   weigh_length(it, row, cap);
-  fill_job(it, row->request, group, row->body_bytes);
+  fill_job(it, row, group);
 }
 
 /* ---- limits ---- */
@@ -230,10 +255,7 @@ int plan_make(plan *it, const cli_args *args, const cli_place *place, uint32_t f
   it->args = args;
   it->place = place;
   it->counting = counting;
-  it->job = SHEAF_BATCH_SIZE_INIT;
-  sheaf_slice provider = sheaf_slice_of(place->endpoint.provider->name);
-  if (sheaf_tokens_max_batch_size(SHEAF_SIZE_JOB, provider, place->endpoint.model, &it->job))
-    it->job.items = 0;
+  find_job_size(it);
   int answer = cli_rows_scan(args, place, format, counting, on_row, it);
   find_limits(it);
   name_encodings(it);
@@ -277,7 +299,7 @@ int cli_plan(int argc, char **argv) {
   plan *it = answer == CLI_OK ? calloc(1, sizeof *it) : NULL;
   if (answer == CLI_OK) answer = it ? run_plan(&args, &place, it) : CLI_HOST;
   free(it);
-  sheaf_prices_free(prices, &cli_allocator);
+  sheaf_prices_free(prices, sheaf_heap());
   cli_place_close(&place);
   return answer;
 }

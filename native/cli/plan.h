@@ -10,15 +10,21 @@ enum { PLAN_GROUPS_MAX = 256, PLAN_LINES_MAX = 20, PLAN_LIMITS = 6 };
 #define PLAN_OUTPUT_GUESS 512u
 #define PLAN_LATENCY_MS 2000u
 #define PLAN_CONCURRENCY 64u
+#define PLAN_AUTO_ROWS 5000u /* of a job in lane auto, as the option's text says */
 
 /* Requests that can share a job of the provider's batch API: most want one model and operation a job. */
 typedef struct plan_group {
   char model[128];
   char url[64];
   const sheaf_price *price;
-  uint64_t rows, bytes; /* in the job that is being filled */
-  uint64_t jobs;        /* begun */
+  uint64_t rows, bytes, tokens, inputs; /* in the job that is being filled */
+  uint64_t jobs;                        /* begun */
 } plan_group;
+
+/* How far a job is filled; SHEAF_NEVER: no limit. */
+typedef struct plan_job {
+  uint64_t rows, bytes, tokens, inputs;
+} plan_job;
 
 /* Some lines that something is the matter with. */
 typedef struct plan_lines {
@@ -42,12 +48,13 @@ typedef struct plan {
   uint64_t by_basis[3]; /* CLI_COUNT_* */
   uint64_t input_tokens, output_tokens, body_bytes;
   uint64_t without_cap;
-  int64_t input_usd_nano, output_usd_nano;
+  int64_t input_usd_nano, output_usd_nano, batch_usd_nano;
   uint64_t without_price;
   plan_lines bad, over_context, over_item;
   uint64_t told; /* sentences on standard error */
   uint64_t told_max;
-  sheaf_batch_size job; /* of the provider; items 0: it has no batch API that sheaf knows */
+  const sheaf_job_traits *jobs; /* of the provider; NULL: it has no batch API that sheaf knows */
+  plan_job job;                 /* how far one is filled; SHEAF_NEVER: no limit */
   plan_group groups[PLAN_GROUPS_MAX];
   uint32_t group_count;
   bool has_more_groups;

@@ -60,14 +60,14 @@ static void print_cost(const plan *it) {
   const char *provider = it->place->endpoint.provider->name;
   double input = (double)it->input_usd_nano / 1e9, output = (double)it->output_usd_nano / 1e9;
   if (it->without_price == it->good) {
-    printf("  cost         not known: no price for these models; give --prices FILE\n");
+    printf("  cost         unknown price for these models: give --prices FILE\n");
     return;
   }
   printf("  live         %s $%.4f at prices of %s: $%.4f input, $%.4f output\n", word,
          input + output, plan_price_date(it->args), input, output);
-  if (it->job.items)
-    printf("  batch        %s $%.4f: half of it, as %s documents for its batch API\n", word,
-           (input + output) / 2, provider);
+  if (it->jobs != NULL)
+    printf("  batch        %s $%.4f at what %s charges in its batch API\n", word,
+           (double)it->batch_usd_nano / 1e9, provider);
   if (it->without_price)
     printf("               without %s requests whose models have no known price\n",
            grouped(it->without_price, a));
@@ -94,17 +94,22 @@ static void print_time(const plan *it) {
 
 static void print_jobs(const plan *it) {
   char a[32], b[32], c[32];
-  if (it->job.items == 0) {
+  if (it->jobs == NULL) {
     printf("  batch jobs   none: %s has no batch API that sheaf knows\n",
            it->place->endpoint.provider->name);
     return;
   }
   printf("  batch jobs   %s%s", it->has_more_groups ? "at least " : "", grouped(plan_jobs(it), a));
-  if (it->job.items != SHEAF_NEVER)
-    printf(", at most %s requests and %s bytes each\n", grouped(it->job.items, b),
-           grouped(it->job.bytes, c));
-  else
-    printf(", at most %s bytes each\n", grouped(it->job.bytes, c));
+  const char *between = ", at most ";
+  if (it->job.rows != SHEAF_NEVER) {
+    printf("%s%s requests", between, grouped(it->job.rows, b));
+    between = " and ";
+  }
+  if (it->job.bytes != SHEAF_NEVER) printf("%s%s bytes", between, grouped(it->job.bytes, c));
+  puts(it->job.rows == SHEAF_NEVER && it->job.bytes == SHEAF_NEVER ? "" : " each");
+  if (it->jobs->window_hours)
+    printf("               within %u hours, as the provider means to finish them\n",
+           it->jobs->window_hours);
 }
 
 static void print_lines(const plan_lines *lines, const char *what) {
@@ -175,15 +180,14 @@ static void put_lines(sheaf_buf *out, const char *name, const plan_lines *lines,
 static void put_cost(const plan *it, sheaf_buf *out) {
   bool has_price = it->without_price < it->good;
   int64_t all = it->input_usd_nano + it->output_usd_nano;
-  bool has_batch = has_price && it->job.items;
+  bool has_batch = has_price && it->jobs != NULL;
   sheaf_buf_append_text(out, ",\"cost\":{\"is_upper_bound\":");
   sheaf_buf_append_text(out, it->args->output_tokens ? "false" : "true");
   put_usd(out, "live_usd", has_price ? all : SHEAF_ABSENT);
   put_usd(out, "live_input_usd", has_price ? it->input_usd_nano : SHEAF_ABSENT);
   put_usd(out, "live_output_usd", has_price ? it->output_usd_nano : SHEAF_ABSENT);
-  put_usd(out, "batch_usd", has_batch ? (all + 1) / 2 : SHEAF_ABSENT);
-  put_text(out, "batch_basis",
-           has_batch ? "half the live price, as the provider documents for its batch API" : NULL);
+  put_usd(out, "batch_usd", has_batch ? it->batch_usd_nano : SHEAF_ABSENT);
+  put_text(out, "batch_basis", has_batch ? "what the provider charges in its batch API" : NULL);
   put_text(out, "prices_date", plan_price_date(it->args));
   put_u64(out, "requests_without_price", it->without_price);
   sheaf_buf_append_text(out, "}");
@@ -209,21 +213,22 @@ static void put_time(const plan *it, sheaf_buf *out) {
 }
 
 static void put_jobs(const plan *it, sheaf_buf *out) {
-  if (it->job.items == 0) {
+  if (it->jobs == NULL) {
     sheaf_buf_append_text(out, ",\"batch\":null");
     return;
   }
   sheaf_buf_append_text(out, ",\"batch\":{\"jobs\":");
   sheaf_buf_append_u64(out, plan_jobs(it));
-  put_u64(out, "job_requests_max", it->job.items);
+  put_u64(out, "job_requests_max", it->job.rows);
   put_u64(out, "job_bytes_max", it->job.bytes);
-  put_text(out, "basis", it->job.basis);
+  put_u64(out, "window_hours", it->jobs->window_hours);
+  put_text(out, "caveats", it->jobs->caveats);
   sheaf_buf_append_text(out, "}");
 }
 
 int plan_print_json(const plan *it) {
   sheaf_buf out;
-  sheaf_buf_init(&out, &cli_allocator, 1 << 20);
+  sheaf_buf_init(&out, sheaf_heap(), 1 << 20);
   sheaf_buf_append_text(&out, "{\"input\":");
   sheaf_buf_append_string(&out, sheaf_slice_of(it->args->input));
   put_text(&out, "provider", it->place->endpoint.provider->name);

@@ -1,7 +1,7 @@
 /* progress.c: what a person sees while it runs: three lines redrawn in place on a terminal, a line
  * every five seconds elsewhere. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli.h"
+#include "jobs.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
@@ -9,6 +9,8 @@
 
 #define TERMINAL_EVERY_NS 100000000ull
 #define PLAIN_EVERY_NS 5000000000ull
+#define WAITING_EVERY_NS 60000000000ull /* elsewhere, while jobs are all there is */
+#define JOBS_DRAWN 8u
 
 void cli_progress_open(cli_progress *p, bool quiet) {
   memset(p, 0, sizeof *p);
@@ -73,6 +75,48 @@ static void put_line(cli_progress *p, const char *text, int width) {
   p->rows_drawn++;
 }
 
+/* A line for each job that is not over; the others are counted. */
+static void draw_jobs(cli_progress *p, int width) {
+  sheaf_job_status status = {.struct_bytes = sizeof status};
+  const uint64_t now = sheaf_now_ns();
+  const int64_t unix_now = sheaf_unix_ms();
+  unsigned long long over = 0, more = 0;
+  uint32_t drawn = 0;
+  char line[512], age[32], left[32];
+  for (uint64_t n = 0; sheaf_engine_job_at(p->engine, n, &status) == SHEAF_OK; n++) {
+    const jobs_job job = jobs_of_status(&status);
+    if (job.is_over)
+      over++;
+    else if (drawn == JOBS_DRAWN)
+      more++;
+    if (job.is_over || drawn == JOBS_DRAWN) continue;
+    jobs_line(&job, line, sizeof line - 100);
+    size_t at = strlen(line);
+    uint64_t eta = jobs_watch_eta_ns(p->watch, &job, now);
+    if (job.created_unix_ms != SHEAF_ABSENT && unix_now > job.created_unix_ms) {
+      cli_duration((uint64_t)(unix_now - job.created_unix_ms) * 1000000u, age);
+      at += (size_t)snprintf(line + at, sizeof line - at, "  %s elapsed", age);
+    }
+    if (eta != SHEAF_NEVER)
+      snprintf(line + at, sizeof line - at, ", %s left", cli_duration(eta, left));
+    put_line(p, line, width);
+    drawn++;
+  }
+  if (over + more == 0) return;
+  snprintf(line, sizeof line, "jobs: %llu collected, %llu more", over, more);
+  put_line(p, line, width);
+}
+
+/* A change of a job: on a terminal the picture shows it, elsewhere it is a line. */
+void cli_progress_job(cli_progress *p, const struct jobs_job *job, uint64_t eta_ns) {
+  char line[512], left[32];
+  if (!p->shown || p->terminal || job->flight == 0) return;
+  jobs_line(job, line, sizeof line);
+  fprintf(stderr, "%s%s%s%s\n", line, eta_ns == SHEAF_NEVER ? "" : ", ",
+          eta_ns == SHEAF_NEVER ? "" : cli_duration(eta_ns, left),
+          eta_ns == SHEAF_NEVER ? "" : " left");
+}
+
 typedef struct view {
   unsigned long long done, total;
   bool has_total, exact;
@@ -128,6 +172,7 @@ static void draw_terminal(cli_progress *p, const sheaf_stats *s, const view *v) 
              cli_duration(s->paused_until_ns - s->now_ns, wait));
   }
   put_line(p, line, width);
+  if (p->engine != NULL) draw_jobs(p, width);
   if (p->stream_id[0]) {
     snprintf(line, sizeof line, "%s: %s", p->stream_id, p->stream_text);
     put_line(p, line, width);
@@ -156,7 +201,11 @@ void cli_progress_draw(cli_progress *p, const sheaf_stats *s, const sheaf_files_
                        bool force) {
   uint64_t now = sheaf_now_ns();
   if (!p->shown || (!force && now < p->next_ns)) return;
-  p->next_ns = now + (p->terminal ? TERMINAL_EVERY_NS : PLAIN_EVERY_NS);
+  sheaf_job_status status = {.struct_bytes = sizeof status};
+  bool has_jobs = p->engine != NULL && sheaf_engine_job_at(p->engine, 0, &status) == SHEAF_OK;
+  p->next_ns = now + (p->terminal                     ? TERMINAL_EVERY_NS
+                      : has_jobs && s->in_flight == 0 ? WAITING_EVERY_NS
+                                                      : PLAIN_EVERY_NS);
   view v = look(s, files);
   if (p->terminal)
     draw_terminal(p, s, &v);

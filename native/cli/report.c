@@ -131,7 +131,7 @@ static bool replace_file(const char *path, const char *data, size_t bytes) {
 
 int cli_summary_write(const char *path, const sheaf_stats *stats, bool openmetrics) {
   sheaf_buf buf;
-  sheaf_buf_init(&buf, &cli_allocator, 1 << 20);
+  sheaf_buf_init(&buf, sheaf_heap(), 1 << 20);
   int32_t status =
       openmetrics ? sheaf_stats_openmetrics(stats, &buf) : sheaf_stats_json(stats, &buf);
   if (!openmetrics) status = sheaf_buf_append_text(&buf, "\n");

@@ -183,8 +183,8 @@ static int open_scan(scan *it, uint32_t format) {
   it->lanes = calloc(it->counting->threads, sizeof *it->lanes);
   if (!it->text || !it->entries || !it->lanes) return cli_say("out of memory"), CLI_HOST;
   for (uint32_t i = 0; i < it->counting->threads; i++) {
-    sheaf_buf_init(&it->lanes[i].path, &cli_allocator, 1 << 16);
-    sheaf_buf_init(&it->lanes[i].body, &cli_allocator, BODY_BYTES_MAX);
+    sheaf_buf_init(&it->lanes[i].path, sheaf_heap(), 1 << 16);
+    sheaf_buf_init(&it->lanes[i].body, sheaf_heap(), BODY_BYTES_MAX);
   }
   int32_t status = sheaf_files_open(&options, &it->files, message, sizeof message);
   if (status == SHEAF_OK) return CLI_OK;

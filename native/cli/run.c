@@ -2,33 +2,14 @@
  *
  * One thread: the files, the engine and the transport take turns; signals only count and wake. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli.h"
+#include "run.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
-
-typedef struct run_state {
-  cli_args args;
-  cli_place place;
-  sheaf_files *files;
-  sheaf_curl *curl;
-  sheaf_engine *engine;
-  sheaf_price_table *prices;
-  sheaf_sink file_sink; /* the files' own; events pass by here first */
-  cli_failures failures;
-  cli_run_counter counter;
-  cli_progress progress;
-  bool draining, aborted, budget, key_stopped, run_late, unreachable;
-  uint32_t openings;   /* of the breaker, since something last worked */
-  uint64_t metrics_ns; /* when they are written next */
-  int32_t failure;     /* what ended the run early, of a door */
-  char first_error[512];
-} run_state;
 
 #define METRICS_EVERY_NS 5000000000ull
 
@@ -67,14 +48,6 @@ static void obey_signals(run_state *run) {
 
 /* ---- Events on their way to the files ---- */
 
-/* Nothing ever came back and nothing was ever sent: the address is wrong, or nobody listens there. */
-static bool nothing_answers(const sheaf_stats *s) {
-  uint64_t others = 0;
-  for (uint32_t i = 1; i < SHEAF_CLASS_COUNT; i++)
-    if (i != SHEAF_CLASS_NETWORK) others += s->attempt_errors_by_class[i];
-  return s->succeeded == 0 && s->bytes_received == 0 && s->unknown_outcomes == 0 && others == 0;
-}
-
 /* A server that is being started is waited for; one that refuses for half a minute from the first try on is not. */
 #define OPENINGS_MAX 3u
 
@@ -85,7 +58,7 @@ static void on_breaker(run_state *run, uint64_t wait_ns, char *line, size_t byte
   const char *worst = cli_worst_class(&stats);
   const sheaf_slice base = run->place.endpoint.base_url;
   run->openings++;
-  run->unreachable = run->openings >= OPENINGS_MAX && nothing_answers(&stats);
+  run->unreachable = run->openings >= OPENINGS_MAX && run_nothing_answers(&stats);
   if (run->unreachable)
     snprintf(line, bytes, "%.*s was never reached: giving up", (int)base.bytes, base.data);
   else
@@ -126,6 +99,9 @@ static int32_t on_event(void *ctx, const sheaf_event *event) {
   if (event->kind == SHEAF_EVENT_NOTICE) on_notice(run, event);
   if (event->kind == SHEAF_EVENT_DELTA || event->kind == SHEAF_EVENT_DISCARD)
     cli_progress_stream(&run->progress, event);
+  if (event->kind == SHEAF_EVENT_JOB || event->kind == SHEAF_EVENT_RESULT)
+    run_jobs_event(run, event);
+  if (run->files == NULL) return SHEAF_OK;
   if (event->kind != SHEAF_EVENT_RESULT || event->result->ok)
     return run->file_sink.put(run->file_sink.ctx, event);
   sheaf_event shown = *event;
@@ -164,21 +140,13 @@ static int open_files(run_state *run) {
   return status == SHEAF_E_NOMEM ? CLI_HOST : CLI_BAD_INPUT;
 }
 
-/* A connection for each request in flight, and some for files: many systems begin with room for 1,024. */
-static void raise_descriptors(uint64_t wanted) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = wanted < limit.rlim_max ? (rlim_t)wanted : limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int open_transport(run_state *run) {
   const cli_args *args = &run->args;
   sheaf_curl_options options = cli_transport_options(args);
   options.max_connections =
       args->engine.concurrency ? args->engine.concurrency : args->engine.max_concurrency;
-  raise_descriptors(options.max_connections * 2 +
-                    256); /* with the simulator inside, both ends are ours */
+  /* A connection for each request in flight, with the simulator inside both ends of it; and some for files. */
+  cli_raise_descriptors(options.max_connections * 2 + 256);
   if (sheaf_curl_new(&options, &run->curl))
     return cli_say("the HTTP transport could not be set up"), CLI_HOST;
   if (run->place.endpoint.credential_id == 0) return CLI_OK;
@@ -220,42 +188,55 @@ static int open_engine(run_state *run) {
   if (getrandom(&args->engine.seed, sizeof args->engine.seed, 0) !=
       (ssize_t)sizeof args->engine.seed)
     args->engine.seed = sheaf_now_ns();
-  int32_t status = sheaf_engine_new(&args->engine, &cli_allocator, &run->engine);
+  int32_t status = sheaf_engine_new(&args->engine, sheaf_heap(), &run->engine);
   if (status == SHEAF_OK) return CLI_OK;
   cli_say("%s", sheaf_status_text(status));
   return status == SHEAF_E_NOMEM ? CLI_HOST : CLI_USAGE;
 }
 
 static int join_doors(run_state *run) {
-  run->file_sink = *sheaf_files_sink(run->files);
+  sheaf_jobs_store *store = run->jobs.store;
   const sheaf_sink sink = {.struct_bytes = sizeof sink, .ctx = run, .put = on_event};
-  const sheaf_doors doors = {.struct_bytes = sizeof doors,
-                             .transport = cli_failures_open(&run->failures, run->curl,
-                                                            run->place.endpoint.credential_id != 0,
-                                                            run->place.endpoint.base_url),
-                             .sink = &sink,
-                             .source = sheaf_files_source(run->files),
-                             .store = sheaf_files_store(run->files)};
+  sheaf_doors doors = {.struct_bytes = sizeof doors,
+                       .transport = cli_failures_open(&run->failures, run->curl,
+                                                      run->place.endpoint.credential_id != 0,
+                                                      run->place.endpoint.base_url),
+                       .sink = &sink};
+  if (run->files != NULL) {
+    run->file_sink = *sheaf_files_sink(run->files);
+    doors.source = sheaf_files_source(run->files);
+    doors.store = sheaf_files_store(run->files);
+  }
+  if (store != NULL) {
+    doors.store = sheaf_jobs_store_door(store);
+    doors.spool = sheaf_jobs_store_spool(store);
+  }
   sheaf_curl_bind(run->curl, run->engine);
-  sheaf_files_bind(run->files, run->engine);
-  return sheaf_engine_open(run->engine, &doors) == SHEAF_OK ? CLI_OK : CLI_HOST;
+  if (store != NULL)
+    sheaf_jobs_store_bind(store, run->engine);
+  else if (run->files != NULL)
+    sheaf_files_bind(run->files, run->engine);
+  if (sheaf_engine_open(run->engine, &doors) != SHEAF_OK) return CLI_HOST;
+  if (run->files == NULL) sheaf_engine_end_input(run->engine);
+  return CLI_OK;
 }
 
 /* ---- The loop ---- */
 
-static uint64_t time_to_wait(const run_state *run, uint64_t now) {
-  uint64_t at = sheaf_engine_timeout_ns(run->engine);
+static uint64_t time_to_wait(run_state *run, uint64_t now) {
+  uint64_t at = sheaf_engine_timeout_ns(run->engine), tick = run_jobs_tick(run, now);
+  if (tick < at) at = tick;
   if (run->progress.shown && run->progress.next_ns < at) at = run->progress.next_ns;
   if (run->args.metrics != NULL && run->metrics_ns < at) at = run->metrics_ns;
   return at == SHEAF_NEVER ? SHEAF_NEVER : at > now ? at - now : 0;
 }
 
-static void draw(run_state *run, bool force) {
+void run_draw(run_state *run, bool force) {
   if (!run->progress.shown || (!force && sheaf_now_ns() < run->progress.next_ns)) return;
   sheaf_stats stats;
-  sheaf_files_report report;
+  sheaf_files_report report = {.rows_total = SHEAF_NEVER};
   sheaf_engine_stats(run->engine, &stats);
-  sheaf_files_report_get(run->files, &report);
+  if (run->files != NULL) sheaf_files_report_get(run->files, &report);
   cli_progress_draw(&run->progress, &stats, &report, force);
 }
 
@@ -269,130 +250,103 @@ static void write_metrics(run_state *run, uint64_t now) {
                         : SHEAF_NEVER;
 }
 
-static int32_t loop(run_state *run) {
+/* Records of earlier runs on their way to the engine, and the hold on the state file. */
+static int32_t pump(run_state *run) {
+  if (run->jobs.store != NULL) return sheaf_jobs_store_pump(run->jobs.store);
+  return run->files != NULL ? sheaf_files_pump(run->files) : SHEAF_OK;
+}
+
+static int32_t flush(run_state *run) {
+  return run->files != NULL ? sheaf_files_flush(run->files) : SHEAF_OK;
+}
+
+static void fail(run_state *run, int32_t status) {
+  if (run->failure == SHEAF_OK) run->failure = status;
+}
+
+int32_t run_loop(run_state *run) {
   bool failed = false;
+  const int input = run->files != NULL ? sheaf_files_input_fd(run->files) : -1;
   for (;;) {
     obey_signals(run);
     if (run->unreachable) sheaf_engine_drain(run->engine);
-    sheaf_files_pump(run->files);
+    int32_t pumped = pump(run);
+    if (pumped != SHEAF_OK && run->failure == SHEAF_OK) {
+      run->failure = pumped;
+      sheaf_engine_abort(run->engine);
+    }
     uint64_t now = sheaf_now_ns();
     int32_t status = sheaf_engine_run_once(run->engine, now, sheaf_unix_ms());
     if (status == SHEAF_E_END) return run->failure;
-    if (status != SHEAF_OK && run->failure == SHEAF_OK) run->failure = status;
     if (status != SHEAF_OK) { /* told once, then it drains: there may be nothing left to wait for */
+      fail(run, status);
       if (failed) return run->failure;
       failed = true;
       continue;
     }
-    int32_t flushed = sheaf_files_flush(
-        run->files); /* each turn: what a kill could take is what is in flight, no more */
+    int32_t flushed =
+        flush(run); /* each turn: what a kill could take is what is in flight, no more */
     if (flushed && run->failure == SHEAF_OK) {
       run->failure = flushed;
       sheaf_engine_abort(run->engine);
       continue;
     }
-    draw(run, false);
+    run_draw(run, false);
     write_metrics(run, now);
-    int32_t polled =
-        sheaf_curl_poll(run->curl, time_to_wait(run, now), sheaf_files_input_fd(run->files));
+    int32_t polled = sheaf_curl_poll(run->curl, time_to_wait(run, now), input);
     if (polled) return polled;
   }
 }
 
-/* ---- The end ---- */
+/* ---- The whole ---- */
 
-static int exit_code(const run_state *run, const sheaf_stats *s, const sheaf_files_report *files) {
-  switch (run->failure) {
-    case SHEAF_OK: break;
-    case SHEAF_E_IO:
-    case SHEAF_E_STORE:
-    case SHEAF_E_NOMEM: return CLI_HOST;
-    default: return CLI_BAD_INPUT;
-  }
-  if (run->draining || run->run_late) return CLI_INTERRUPTED;
-  if (run->budget) return CLI_BUDGET;
-  uint64_t failed_before = files->rows_failed_before;
-  if (s->failed + s->not_attempted + failed_before == 0) return CLI_OK;
-  return s->succeeded + s->skipped == failed_before ? CLI_ALL_FAILED : CLI_PARTIAL;
-}
-
-/* What the summary does not say: why it ended, and what to do. */
-static void say_what_next(const run_state *run, const sheaf_stats *s,
-                          const sheaf_files_report *files, int code) {
-  const cli_args *args = &run->args;
-  bool resumable = strcmp(args->output, "-") != 0;
-  unsigned long long failed = s->failed + files->rows_failed_before, left = s->not_attempted,
-                     all = s->failed + s->succeeded + s->skipped + s->not_attempted;
-  const char *message = sheaf_files_message(run->files);
-  if (run->failure && run->failure != SHEAF_E_END)
-    cli_say("%s", message[0] ? message : sheaf_status_text(run->failure));
-  if (code == CLI_BAD_INPUT && all > 0)
-    fprintf(stderr,
-            "What was finished before is kept. All lines are checked by: the same command "
-            "with --dry-run\n");
-  if (run->unreachable)
-    fprintf(stderr,
-            "ERROR: %.*s cannot be reached (%s): check the address, and that the server "
-            "runs\n",
-            (int)run->place.endpoint.base_url.bytes, run->place.endpoint.base_url.data,
-            run->first_error[0] ? run->first_error : "network");
-  else if (code == CLI_ALL_FAILED)
-    fprintf(stderr, "ERROR: every request failed (%llu). The first: %s\n", failed + left,
-            run->first_error[0] ? run->first_error : "see its line");
-  else if (failed)
-    fprintf(stderr, "WARNING: %llu of %llu requests failed; each has a line with its error.%s%s\n",
-            failed, all, run->first_error[0] ? " The first: " : "", run->first_error);
-  if (failed && resumable && code != CLI_BAD_INPUT)
-    fprintf(stderr, "To run what failed again: the same command with --retry-failed\n");
-  if (left && resumable && code != CLI_BAD_INPUT)
-    fprintf(stderr,
-            "%llu requests that were read have no result yet. To go on: the same command again%s\n",
-            left, code == CLI_BUDGET ? ", with a larger budget" : "");
-}
-
-static int finish(run_state *run, int32_t ended) {
-  const cli_args *args = &run->args;
-  sheaf_stats stats;
-  sheaf_files_report report;
-  if (run->failure == SHEAF_OK) run->failure = ended;
-  int32_t flushed = sheaf_files_flush(run->files);
-  sheaf_engine_stats(run->engine, &stats);
-  bool whole = run->failure == SHEAF_OK && flushed == SHEAF_OK && stats.not_attempted == 0;
-  int32_t finished = sheaf_files_finish(run->files, whole);
-  if (run->failure == SHEAF_OK) run->failure = flushed ? flushed : finished;
-  sheaf_files_report_get(run->files, &report);
-  if (run->progress.terminal) draw(run, true);
-  cli_progress_close(&run->progress);
-  if (run->failure == SHEAF_OK && !run->draining && report.has_total && report.rows == 0) {
-    run->failure = SHEAF_E_END; /* a pipe tells so late that it brings nothing */
-    cli_say("standard input is empty; give at least one row");
-  }
-  int code = exit_code(run, &stats, &report);
-  run->unreachable |=
-      code == CLI_ALL_FAILED && stats.attempts > 0 && stats.failed == 0 && nothing_answers(&stats);
-  bool nothing = stats.attempts + stats.failed + stats.skipped == 0;
-  if (!args->quiet && !(run->failure && nothing)) {
-    cli_summary_print(stderr, &stats, &report, args);
-    cli_run_counter_print(&run->counter, stderr);
-  }
-  say_what_next(run, &stats, &report, code);
-  if (args->summary != NULL && cli_summary_write(args->summary, &stats, false)) code = CLI_HOST;
-  if (args->metrics != NULL && cli_summary_write(args->metrics, &stats, true)) code = CLI_HOST;
-  return code;
-}
-
-static int open_all(run_state *run) {
+int run_open(run_state *run) {
+  const bool moves_rows = run->args.engine.batch_mode <= SHEAF_BATCH_COLLECT;
   int answer = cli_prices_open(&run->args, &run->prices);
   if (answer == CLI_OK) answer = cli_place_open(&run->args, &run->args.target, &run->place);
   if (answer == CLI_OK) answer = cli_params_open(&run->args);
   if (answer == CLI_OK && run->args.dry_run) return CLI_OK;
   if (answer == CLI_OK) answer = check_budget(run);
-  if (answer == CLI_OK)
+  if (answer == CLI_OK) answer = run_jobs_prepare(run);
+  if (answer == CLI_OK && moves_rows)
     answer = cli_run_counter_open(&run->counter, &run->args, &run->place.endpoint);
-  if (answer == CLI_OK) answer = open_files(run);
+  if (answer == CLI_OK && moves_rows) answer = open_files(run);
+  if (answer == CLI_OK) answer = run_jobs_open(run);
   if (answer == CLI_OK) answer = open_transport(run);
   if (answer == CLI_OK) answer = open_engine(run);
   if (answer == CLI_OK) answer = join_doors(run);
+  if (answer == CLI_OK) {
+    cli_progress_open(&run->progress, run->args.quiet);
+    run->progress.watch = &run->jobs.watch;
+    run->progress.engine = run->engine;
+    listen_to_signals(run);
+  }
+  return answer;
+}
+
+void run_close(run_state *run) {
+  to_wake = NULL;
+  cli_failures_close(&run->failures);
+  sheaf_curl_free(run->curl);
+  sheaf_engine_free(run->engine);
+  cli_run_counter_close(&run->counter);
+  sheaf_jobs_store_close(run->jobs.store);
+  if (run->files != NULL) sheaf_files_close(run->files);
+  sheaf_prices_free(run->prices, sheaf_heap());
+  cli_place_close(&run->place);
+}
+
+int run_go(run_state *run) {
+  int answer = run_open(run);
+  if (answer == CLI_OK && run->args.dry_run) {
+    uint32_t format;
+    answer = cli_format(&run->args, &format);
+    if (answer == CLI_OK) answer = cli_dry_run(&run->args, &run->place, format);
+  } else if (answer == CLI_OK) {
+    answer = run_finish(run, run_loop(run));
+  }
+  run_jobs_close(run, answer);
+  run_close(run);
   return answer;
 }
 
@@ -400,9 +354,7 @@ int cli_run(int argc, char **argv) {
   static run_state run; /* large, and there is one */
   int answer = cli_args_read(argc, argv, "run", &run.args);
   if (answer) return answer;
-  if (run.args.help) {
-    return cli_help(stdout, "run");
-  }
+  if (run.args.help) return cli_help(stdout, "run");
   if (run.args.input == NULL)
     return cli_say("give the input file, as: sheaf run prompts.jsonl -o results.jsonl"), CLI_USAGE;
   if (run.args.output == NULL && !run.args.dry_run)
@@ -411,23 +363,5 @@ int cli_run(int argc, char **argv) {
                "output)",
                run.args.input),
            CLI_USAGE;
-  answer = open_all(&run);
-  if (answer == CLI_OK && run.args.dry_run) {
-    uint32_t format;
-    answer = cli_format(&run.args, &format);
-    if (answer == CLI_OK) answer = cli_dry_run(&run.args, &run.place, format);
-  } else if (answer == CLI_OK) {
-    cli_progress_open(&run.progress, run.args.quiet);
-    listen_to_signals(&run);
-    answer = finish(&run, loop(&run));
-  }
-  to_wake = NULL;
-  cli_failures_close(&run.failures);
-  sheaf_curl_free(run.curl);
-  sheaf_engine_free(run.engine);
-  cli_run_counter_close(&run.counter);
-  if (run.files != NULL) sheaf_files_close(run.files);
-  sheaf_prices_free(run.prices, &cli_allocator);
-  cli_place_close(&run.place);
-  return answer;
+  return run_go(&run);
 }

@@ -12,8 +12,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/resource.h>
 #include <time.h>
 
 typedef struct serve_run {
@@ -23,7 +21,6 @@ typedef struct serve_run {
   sheaf_client *client;
   sheaf_serve *serve;
   char token[1024]; /* wiped once it is handed over */
-  uint8_t secret[SHEAF_SECRET_BYTES];
   atomic_bool is_stopped;
 } serve_run;
 
@@ -53,23 +50,14 @@ static int check_args(const serve_run *run) {
   return CLI_OK;
 }
 
-/* A connection for each caller and each request in flight, and some for files. */
-static void raise_descriptors(uint64_t wanted) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = wanted < limit.rlim_max ? (rlim_t)wanted : limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int open_client(serve_run *run) {
   cli_args *args = &run->args;
   sheaf_curl_options curl = cli_transport_options(args);
   curl.max_connections =
       args->engine.concurrency ? args->engine.concurrency : args->engine.max_concurrency;
-  raise_descriptors(curl.max_connections * 2 + 16384 + 256);
+  /* A connection for each caller and each request in flight, and some for files. */
+  cli_raise_descriptors(curl.max_connections * 2 + 16384 + 256);
   args->engine.sha256_blocks = sheaf_sha256_fastest();
-  if (getrandom(run->secret, sizeof run->secret, 0) == (ssize_t)sizeof run->secret)
-    args->engine.secret = run->secret;
   sheaf_client_options options = SHEAF_CLIENT_OPTIONS_INIT;
   options.endpoints = &run->place.endpoint;
   options.endpoint_count = 1;
@@ -206,7 +194,7 @@ int cli_serve(int argc, char **argv) {
   }
   sheaf_serve_free(run.serve);
   sheaf_client_free(run.client);
-  sheaf_prices_free(run.prices, &cli_allocator);
+  sheaf_prices_free(run.prices, sheaf_heap());
   cli_place_close(&run.place);
   wipe(run.token, sizeof run.token);
   return answer;

@@ -96,7 +96,7 @@ int cli_sim(int argc, char **argv) {
   print_address(sim);
   while (!stopped) sigsuspend(&before);
   sheaf_buf json;
-  sheaf_buf_init(&json, &cli_allocator, 1 << 20);
+  sheaf_buf_init(&json, sheaf_heap(), 1 << 20);
   if (sheaf_sim_stats(sim, &json) == SHEAF_OK)
     fprintf(stderr, "%.*s\n", (int)json.bytes, json.data);
   sheaf_buf_deinit(&json);

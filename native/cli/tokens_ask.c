@@ -252,7 +252,7 @@ static void print_json(const ask_item *item, const char *sentence) {
     printf("{\"count\":%lld}\n", (long long)item->tokens);
     return;
   }
-  sheaf_buf_init(&line, &cli_allocator, 1 << 16);
+  sheaf_buf_init(&line, sheaf_heap(), 1 << 16);
   sheaf_buf_append_text(&line, "{\"error\":");
   sheaf_buf_append_string(&line, sheaf_slice_of(sentence));
   sheaf_buf_append_text(&line, ",\"line\":");

@@ -118,8 +118,7 @@ static sheaf_tokenizer *tokenizer_of(filter *it, const sheaf_vocab *vocab) {
   for (uint32_t i = 0; i < it->count; i++)
     if (it->vocabs[i] == vocab) return it->tokenizers[i];
   if (it->count == TOKENIZERS_MAX) return NULL;
-  if (sheaf_tokenizer_new(vocab, &cli_allocator, &it->tokenizers[it->count]) != SHEAF_OK)
-    return NULL;
+  if (sheaf_tokenizer_new(vocab, sheaf_heap(), &it->tokenizers[it->count]) != SHEAF_OK) return NULL;
   it->vocabs[it->count] = vocab;
   return it->tokenizers[it->count++];
 }
@@ -257,9 +256,9 @@ int tokens_filter(const tokens_args *args) {
   filter it = {.args = args};
   if (sheaf_vocab_shelf_new(args->vocab, &it.shelf) != SHEAF_OK)
     return cli_say("out of memory"), CLI_HOST;
-  sheaf_buf_init(&it.text, &cli_allocator, SIZE_MAX / 2);
-  sheaf_buf_init(&it.bytes, &cli_allocator, SIZE_MAX / 2);
-  sheaf_buf_init(&it.out, &cli_allocator, SIZE_MAX / 2);
+  sheaf_buf_init(&it.text, sheaf_heap(), SIZE_MAX / 2);
+  sheaf_buf_init(&it.bytes, sheaf_heap(), SIZE_MAX / 2);
+  sheaf_buf_init(&it.out, sheaf_heap(), SIZE_MAX / 2);
   int answer = CLI_OK;
   for (int i = 0; i < args->file_count && answer == CLI_OK; i++)
     answer = filter_file(&it, args->files[i]);

@@ -227,7 +227,7 @@ static int decode_file(const sheaf_vocab *vocab, const char *path) {
   char *text = tokens_read(path, &bytes);
   if (!text) return CLI_BAD_INPUT;
   sheaf_buf out;
-  sheaf_buf_init(&out, &cli_allocator, SIZE_MAX / 2);
+  sheaf_buf_init(&out, sheaf_heap(), SIZE_MAX / 2);
   const char *at = text;
   int answer = CLI_OK, read = 1;
   while (answer == CLI_OK && read == 1) {

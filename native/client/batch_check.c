@@ -173,8 +173,8 @@ int32_t sheaf__list_check(sheaf_client *client, const sheaf__list *list, uint32_
                           size_t mask, sheaf_parse_error *error) {
   checker check = {.prompt_is_good = false};
   sheaf__options_now(client, &check.options);
-  sheaf_buf_init(&check.path, &sheaf__heap, PATH_BYTES_MAX);
-  sheaf_buf_init(&check.body, &sheaf__heap, BODY_BYTES_MAX);
+  sheaf_buf_init(&check.path, sheaf_heap(), PATH_BYTES_MAX);
+  sheaf_buf_init(&check.body, sheaf_heap(), BODY_BYTES_MAX);
   int32_t status = check_all(&check, list, error);
   sheaf_buf_deinit(&check.path);
   sheaf_buf_deinit(&check.body);

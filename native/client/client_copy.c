@@ -46,6 +46,7 @@ static void keep_all(sheaf_client *client, keeper *k) {
   sheaf_engine_options *o = &client->options;
   keep(k, &o->system);
   keep(k, &o->params);
+  keep(k, &o->json_schema);
   for (uint32_t i = 0; i < o->endpoint_count; i++) keep_endpoint(client, k, &client->endpoints[i]);
 }
 

@@ -16,6 +16,7 @@
  *   batch_check.c      every request of a list, before any is sent
  *   batch_stats.c      statistics of one list from its results
  *   result_copy.c      a result of its own, in one block
+ *   heap.c             the C library's memory as an allocator
  *
  * Threads: what stands under "shared" in sheaf_client is guarded by its mutex or atomic; what stands under "the driver's own" is
  * touched by the driver thread alone while it runs, and by who holds `life` while it does not; the rest is written before the first
@@ -32,6 +33,7 @@
 
 #include <sheaf/client.h>
 #include <sheaf/curl.h>
+#include <sheaf/heap.h>
 
 #include <pthread.h>
 #include <signal.h>
@@ -284,7 +286,6 @@ void sheaf__client_close(sheaf_client *client);
 int32_t sheaf__engine_renew(sheaf_client *client);
 /* After a change of the options: what the client itself goes by. The mutex is held, or nothing runs yet. */
 void sheaf__options_apply(sheaf_client *client);
-extern const sheaf_allocator sheaf__heap;
 
 /* client_submit.c */
 /* Puts a command into the inbox and wakes the driver. False: it is closed. */

@@ -11,18 +11,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* ---- Memory ---- */
-
-static void *heap(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  (void)ctx;
-  (void)old_bytes;
-  if (new_bytes > 0) return realloc(ptr, new_bytes);
-  free(ptr);
-  return NULL;
-}
-
-const sheaf_allocator sheaf__heap = {heap, NULL};
-
 /* ---- Where to ---- */
 
 enum { URL_BYTES = 1024 };
@@ -178,7 +166,7 @@ static void cancel_exchange(void *ctx, uint64_t exchange) {
 int32_t sheaf__engine_renew(sheaf_client *client) {
   sheaf_engine *engine = NULL;
   draw_secret(client);
-  int32_t status = sheaf_engine_new(&client->options, &sheaf__heap, &engine);
+  int32_t status = sheaf_engine_new(&client->options, sheaf_heap(), &engine);
   if (status) return status;
   const sheaf_sink sink = {.struct_bytes = sizeof sink, .ctx = client, .put = sheaf__event_put};
   const sheaf_transport transport = {.struct_bytes = sizeof transport,

@@ -17,7 +17,7 @@ void sheaf_report_console(void *file, const sheaf_stats *stats) {
 void sheaf_report_jsonl(void *file, const sheaf_stats *stats) {
   sheaf_buf json;
   if (file == NULL || stats == NULL) return;
-  sheaf_buf_init(&json, &sheaf__heap, (size_t)1 << 20);
+  sheaf_buf_init(&json, sheaf_heap(), (size_t)1 << 20);
   sheaf_stats_json(stats, &json);
   sheaf_buf_append_text(&json, "\n");
   if (json.status == SHEAF_OK) {

@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLICES = 11 };
+enum { SLICES = 13 };
 
 static void slices_of(sheaf_result *result, sheaf_slice *slices[SLICES]) {
   sheaf_slice *const all[SLICES] = {
       &result->custom_id,     &result->request_id, &result->model,    &result->finish_reason,
       &result->provider,      &result->endpoint,   &result->metadata, &result->error_code,
-      &result->error_message, &result->body,       &result->text};
+      &result->error_message, &result->body,       &result->text,     &result->answer_json,
+      &result->answer_fault};
   memcpy(slices, all, sizeof all);
 }
 

@@ -13,18 +13,6 @@
 
 /* ---- Small things all parts use ---- */
 
-static void *plain_realloc(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  (void)ctx;
-  (void)old_bytes;
-  if (new_bytes == 0) {
-    free(ptr);
-    return NULL;
-  }
-  return realloc(ptr, new_bytes);
-}
-
-const sheaf_allocator sheaf__files_allocator = {plain_realloc, NULL};
-
 int32_t sheaf__say(sheaf__said *said, int32_t status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
@@ -115,7 +103,7 @@ static int32_t resume(sheaf_files *files) {
 
 static int32_t open_all(sheaf_files *files, const sheaf_files_options *options) {
   int32_t status = take_options(files, options);
-  if (status == SHEAF_OK) status = sheaf_resume_new(&sheaf__files_allocator, &files->resume);
+  if (status == SHEAF_OK) status = sheaf_resume_new(sheaf_heap(), &files->resume);
   if (status == SHEAF_E_NOMEM) return sheaf__say(&files->said, status, "out of memory");
   if (status == SHEAF_OK) status = sheaf__source_open(files);
   if (status != SHEAF_OK || files->output.none) return status;
@@ -133,10 +121,10 @@ int32_t sheaf_files_open(const sheaf_files_options *options, sheaf_files **made,
   files->output.fd = -1;
   files->spool.fd = -1;
   files->runlog.fd = -1;
-  sheaf_buf_init(&files->output.pending, &sheaf__files_allocator, SIZE_MAX / 2);
-  sheaf_buf_init(&files->spool.memory, &sheaf__files_allocator, SIZE_MAX / 2);
-  sheaf_buf_init(&files->runlog.run, &sheaf__files_allocator, (size_t)64 << 10);
-  sheaf_buf_init(&files->runlog.frames, &sheaf__files_allocator, 2 * SHEAF_LOG_FRAME_BYTES_MAX);
+  sheaf_buf_init(&files->output.pending, sheaf_heap(), SIZE_MAX / 2);
+  sheaf_buf_init(&files->spool.memory, sheaf_heap(), SIZE_MAX / 2);
+  sheaf_buf_init(&files->runlog.run, sheaf_heap(), (size_t)64 << 10);
+  sheaf_buf_init(&files->runlog.frames, sheaf_heap(), 2 * SHEAF_LOG_FRAME_BYTES_MAX);
   int32_t status = open_all(files, options);
   if (status != SHEAF_OK) {
     if (message_bytes > 0) snprintf(message, message_bytes, "%s", files->said.text);
@@ -205,6 +193,11 @@ int32_t sheaf_files_flush(sheaf_files *files) {
     status = sheaf__output_sync(files);
   }
   return status;
+}
+
+int32_t sheaf_files_sync(sheaf_files *files) {
+  int32_t status = sheaf__output_flush(files);
+  return status == SHEAF_OK ? sheaf__output_sync(files) : status;
 }
 
 static int32_t finish_stream(sheaf_files *files) {

@@ -26,6 +26,7 @@
 
 #include <csv.h>
 #include <sheaf/files.h>
+#include <sheaf/heap.h>
 
 #if defined(__GNUC__)
 #define SHEAF__PRINTF(at, first) __attribute__((format(printf, at, first)))
@@ -35,9 +36,6 @@
 
 /* Results leave in writes of about this size: large enough that a write costs nothing per line. */
 #define SHEAF__WRITE_BYTES ((size_t)256 << 10)
-
-/* malloc and free as a sheaf_allocator. */
-extern const sheaf_allocator sheaf__files_allocator;
 
 /* ---- Sentences ---- */
 

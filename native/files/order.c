@@ -71,7 +71,7 @@ static int32_t find_others(sheaf_files *files, plan *it) {
   sheaf__input input;
   sheaf__text_line line;
   int32_t status = SHEAF_OK;
-  sheaf_buf_init(&scratch, &sheaf__files_allocator, SHEAF_LINE_BYTES_MAX);
+  sheaf_buf_init(&scratch, sheaf_heap(), SHEAF_LINE_BYTES_MAX);
   sheaf__input_init(&input, files->output.fd, true, 0, 0);
   for (uint64_t index = 0; index < files->places.end && status == SHEAF_OK; index++) {
     uint64_t offset = line_of(files, index);
@@ -172,7 +172,7 @@ static int32_t rewrite(sheaf_files *files, const plan *it) {
   char *path = sheaf__text_join(files->output_path, ".tmp");
   if (path == NULL) return SHEAF_E_NOMEM;
   copy to = {.fd = -1};
-  sheaf_buf_init(&to.out, &sheaf__files_allocator, SIZE_MAX / 2);
+  sheaf_buf_init(&to.out, sheaf_heap(), SIZE_MAX / 2);
   sheaf__blocks_init(&to.blocks, files->output.fd);
   int32_t status = write_copy(files, it, &to, path);
   int error = errno;

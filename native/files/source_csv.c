@@ -43,7 +43,7 @@ static int32_t open_parser(sheaf__csv *csv) {
   csv->open = true;
   csv->in_record = false;
   if (csv->ends != NULL) return SHEAF_OK;
-  sheaf_buf_init(&csv->text, &sheaf__files_allocator, 2 * SHEAF_LINE_BYTES_MAX);
+  sheaf_buf_init(&csv->text, sheaf_heap(), 2 * SHEAF_LINE_BYTES_MAX);
   csv->ends = calloc(SHEAF__COLUMNS_MAX, sizeof *csv->ends);
   csv->values = calloc(SHEAF__COLUMNS_MAX, sizeof *csv->values);
   return csv->ends != NULL && csv->values != NULL ? SHEAF_OK : SHEAF_E_NOMEM;
@@ -170,7 +170,7 @@ static uint32_t find_column(const sheaf__columns *columns, const char *name) {
 /* Keeps the record as names. */
 static int32_t take_names(sheaf__columns *columns, const sheaf__csv *csv) {
   columns->name = calloc(csv->count, sizeof *columns->name);
-  sheaf_buf_init(&columns->names, &sheaf__files_allocator, 2 * SHEAF_LINE_BYTES_MAX);
+  sheaf_buf_init(&columns->names, sheaf_heap(), 2 * SHEAF_LINE_BYTES_MAX);
   if (columns->name == NULL) return SHEAF_E_NOMEM;
   int32_t status = sheaf_buf_append_slice(&columns->names, sheaf_buf_slice(&csv->text));
   if (status != SHEAF_OK) return status;

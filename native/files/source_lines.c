@@ -15,7 +15,7 @@ void sheaf__rows_init(sheaf__rows *rows, uint32_t format, const char *name,
                         .template_ = template_,
                         .columns = columns,
                         .said = said};
-  sheaf_buf_init(&rows->scratch, &sheaf__files_allocator, 4 * SHEAF_LINE_BYTES_MAX);
+  sheaf_buf_init(&rows->scratch, sheaf_heap(), 4 * SHEAF_LINE_BYTES_MAX);
 }
 
 void sheaf__rows_deinit(sheaf__rows *rows) {

@@ -36,7 +36,7 @@ static size_t line_bytes(const sheaf__spool *spool, size_t offset) {
 static int32_t clear_gone(sheaf_files *files) {
   sheaf__spool *spool = &files->spool;
   sheaf_buf kept;
-  sheaf_buf_init(&kept, &sheaf__files_allocator, SIZE_MAX / 2);
+  sheaf_buf_init(&kept, sheaf_heap(), SIZE_MAX / 2);
   for (uint64_t row = spool->next; row < files->places.end; row++) {
     uint64_t place = sheaf__line_map_get(&files->places, row);
     if (place == SHEAF__PLACE_NONE || place == HOLE) continue;

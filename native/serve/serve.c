@@ -24,16 +24,6 @@
 #define CLOSING_WAIT_MS 20            /* between looks whether they have gone */
 #define EVENTS_MAX 64
 
-static void *heap(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  (void)ctx;
-  (void)old_bytes;
-  if (new_bytes > 0) return realloc(ptr, new_bytes);
-  free(ptr);
-  return NULL;
-}
-
-const sheaf_allocator sheaf__serve_allocator = {heap, NULL};
-
 static int32_t fail(char *message, size_t bytes, int32_t status, const char *what,
                     const char *why) {
   if (message && bytes) snprintf(message, bytes, "%s%s", what, why);
@@ -132,7 +122,7 @@ static int32_t copy_token(sheaf_serve *serve, const char *token, char *message, 
 /* As the inside of a JSON string. */
 static bool copy_model(sheaf_serve *serve, const char *model) {
   sheaf_buf buf;
-  sheaf_buf_init(&buf, &sheaf__serve_allocator, sizeof serve->model - 1);
+  sheaf_buf_init(&buf, sheaf_heap(), sizeof serve->model - 1);
   sheaf_buf_append_escaped(&buf, sheaf_slice_of(model));
   bool is_good = buf.status == SHEAF_OK;
   if (is_good && buf.bytes) memcpy(serve->model, buf.data, buf.bytes);

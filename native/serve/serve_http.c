@@ -49,9 +49,9 @@ static serve_call *take_call(sheaf_serve *serve) {
   } else {
     taken = calloc(1, sizeof *taken);
     if (taken == NULL) return NULL;
-    sheaf_buf_init(&taken->body, &sheaf__serve_allocator, serve->options.body_bytes_max + 1);
-    sheaf_buf_init(&taken->inbox, &sheaf__serve_allocator, ANSWER_ROOM);
-    sheaf_buf_init(&taken->out, &sheaf__serve_allocator, ANSWER_ROOM);
+    sheaf_buf_init(&taken->body, sheaf_heap(), serve->options.body_bytes_max + 1);
+    sheaf_buf_init(&taken->inbox, sheaf_heap(), ANSWER_ROOM);
+    sheaf_buf_init(&taken->out, sheaf_heap(), ANSWER_ROOM);
   }
   taken->serve = serve;
   taken->state = SERVE_RECEIVING;

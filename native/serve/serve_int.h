@@ -21,6 +21,7 @@
 #ifndef SERVE_INT_H
 #define SERVE_INT_H
 
+#include <sheaf/heap.h>
 #include <sheaf/serve.h>
 
 #include <microhttpd.h>
@@ -142,8 +143,6 @@ struct sheaf_serve {
   char models[SERVE_MODELS_MAX][SERVE_NAME_BYTES]; /* that answered, as insides of JSON strings */
   uint32_t model_count;
 };
-
-extern const sheaf_allocator sheaf__serve_allocator;
 
 /* serve_listen.c. SHEAF_OK, or a status and a sentence. Sets listen_fd, port, url, is_loopback. */
 int32_t sheaf__serve_listen(sheaf_serve *serve, char *message, size_t bytes);

@@ -125,8 +125,8 @@ static bool submit_short(serve_call *call, sheaf_slice body, sheaf_request *requ
   const size_t bytes_max = call->serve->options.body_bytes_max;
   serve_short to;
   memset(&to, 0, sizeof to);
-  sheaf_buf_init(&to.params, &sheaf__serve_allocator, bytes_max);
-  sheaf_buf_init(&to.model, &sheaf__serve_allocator, bytes_max);
+  sheaf_buf_init(&to.params, sheaf_heap(), bytes_max);
+  sheaf_buf_init(&to.model, sheaf_heap(), bytes_max);
   bool is_accepted = sheaf__serve_shorten(call, body, &to);
   if (is_accepted && (to.params.status != SHEAF_OK || to.model.status != SHEAF_OK))
     is_accepted = refuse_submit(call, SHEAF_E_NOMEM);

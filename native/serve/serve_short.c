@@ -231,7 +231,7 @@ static bool shorten_embeddings(serve_call *call, sheaf_slice object, serve_short
                                "input: %s takes texts, not tokens", call->serve->provider->name);
   if (sheaf_json_iter_init(&iter, object) != SHEAF_OK) return false;
   sheaf_buf members;
-  sheaf_buf_init(&members, &sheaf__serve_allocator, to->params.bytes_max);
+  sheaf_buf_init(&members, sheaf_heap(), to->params.bytes_max);
   bool is_known = true;
   while (is_known && sheaf_json_iter_next(&iter, &key, &value) == SHEAF_OK) {
     bool is_kept = false, is_dropped = sheaf_json_kind(value) == SHEAF_JSON_NULL;

@@ -7,6 +7,7 @@
  * The calling thread works like the others. Results lie by the number of their item, so order is kept
  * whoever works on what. */
 #define _POSIX_C_SOURCE 200809L
+#include <sheaf/heap.h>
 #include <sheaf/tokens_batch.h>
 
 #include <pthread.h>
@@ -21,14 +22,6 @@
 #define SPAN_MAX 64u
 #define SPANS_PER_THREAD 8u
 #define BLOCK_BYTES ((size_t)1 << 20)
-
-static void *heap_realloc(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  (void)ctx, (void)old_bytes;
-  if (new_bytes > 0) return realloc(ptr, new_bytes);
-  free(ptr);
-  return NULL;
-}
-static const sheaf_allocator heap = {heap_realloc, NULL};
 
 typedef struct job {
   sheaf_token_work_fn work;
@@ -114,7 +107,7 @@ int32_t sheaf_token_pool_new(const sheaf_vocab *vocab, uint32_t threads,
     pool->workers[i].pool = pool;
     pool->workers[i].number = i;
     if (vocab && status == SHEAF_OK)
-      status = sheaf_tokenizer_new(vocab, &heap, &pool->workers[i].tokenizer);
+      status = sheaf_tokenizer_new(vocab, sheaf_heap(), &pool->workers[i].tokenizer);
   }
   for (uint32_t i = 1; i < threads && status == SHEAF_OK; i++) {
     if (pthread_create(&pool->workers[i].thread, NULL, worker_run, &pool->workers[i]) == 0)
@@ -265,7 +258,8 @@ static sheaf_token_batch *batch_new(size_t count, uint32_t lanes) {
     return NULL;
   }
   batch->lane_count = lanes;
-  for (uint32_t i = 0; i < lanes; i++) sheaf_buf_init(&batch->lanes[i].text, &heap, SIZE_MAX / 2);
+  for (uint32_t i = 0; i < lanes; i++)
+    sheaf_buf_init(&batch->lanes[i].text, sheaf_heap(), SIZE_MAX / 2);
   return batch;
 }
 

@@ -3,6 +3,7 @@
  * Outline: sentences for what fails; memory; a file mapped for reading; writing whole or not at all;
  * making and loading. */
 #define _GNU_SOURCE /* MAP_POPULATE */
+#include <sheaf/heap.h>
 #include <sheaf/vocab_files.h>
 
 #include <errno.h>
@@ -30,14 +31,6 @@ static int32_t say_errno(const words *message, const char *path) {
   return say(message, SHEAF_E_IO, path, strerror(errno));
 }
 
-static void *heap_realloc(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  (void)ctx, (void)old_bytes;
-  if (new_bytes > 0) return realloc(ptr, new_bytes);
-  free(ptr);
-  return NULL;
-}
-static const sheaf_allocator heap = {heap_realloc, NULL};
-
 /* A vocabulary's tables are written all over at once. So large ones are mapped with their pages, which
  * takes 1 ms less for o200k_base than touching 2,300 pages one after another. */
 #if defined(MAP_POPULATE)
@@ -63,16 +56,23 @@ static void paged_free(void *ptr, size_t bytes) {
 }
 
 static void *paged_realloc(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  if (old_bytes < LARGE && new_bytes < LARGE) return heap_realloc(ctx, ptr, old_bytes, new_bytes);
+  if (old_bytes < LARGE && new_bytes < LARGE)
+    return sheaf_heap()->realloc(ctx, ptr, old_bytes, new_bytes);
   void *memory = new_bytes > 0 ? paged_alloc(new_bytes) : NULL;
   if (!memory && new_bytes > 0) return NULL;
   if (memory && ptr) memcpy(memory, ptr, old_bytes < new_bytes ? old_bytes : new_bytes);
   if (ptr) paged_free(ptr, old_bytes);
   return memory;
 }
-static const sheaf_allocator pages = {paged_realloc, NULL};
+
+static const sheaf_allocator *pages(void) {
+  static const sheaf_allocator paged = {paged_realloc, NULL};
+  return &paged;
+}
 #else
-#define pages heap
+static const sheaf_allocator *pages(void) {
+  return sheaf_heap();
+}
 #endif
 
 /* The bytes of a file until unmap; an empty file gives the empty slice. */
@@ -139,7 +139,7 @@ int32_t sheaf_vocab_make(const char *in_path, const char *out_path, const sheaf_
   int32_t status = map_file(in_path, &source, &told);
   if (status != SHEAF_OK) return status;
   sheaf_buf file;
-  sheaf_buf_init(&file, &heap, (size_t)1 << 30);
+  sheaf_buf_init(&file, sheaf_heap(), (size_t)1 << 30);
   sheaf_parse_error error = {.status = SHEAF_OK};
   status = sheaf_vocab_build(source, spec, &file, &error);
   if (status == SHEAF_OK) {
@@ -163,7 +163,7 @@ int32_t sheaf_vocab_load(const char *path, const sheaf_allocator *allocator, she
   sheaf_slice file;
   int32_t status = map_file(path, &file, &told);
   if (status != SHEAF_OK) return status;
-  status = sheaf_vocab_open(file.data, file.bytes, allocator ? allocator : &pages, vocab);
+  status = sheaf_vocab_open(file.data, file.bytes, allocator ? allocator : pages(), vocab);
   unmap(file);
   if (status == SHEAF_E_CORRUPT)
     return say(&told, status, path, "is damaged or no vocabulary file; make it again");

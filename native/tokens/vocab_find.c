@@ -5,6 +5,7 @@
  *   shelf     what was found, opened once and shared by threads
  *   counter   a shelf as the counter an engine asks, and what it answered */
 #define _POSIX_C_SOURCE 200809L
+#include <sheaf/heap.h>
 #include <sheaf/vocab_files.h>
 
 #include <pthread.h>
@@ -14,14 +15,6 @@
 #include <sys/stat.h>
 
 enum { PATH_MAX_BYTES = 4096, MESSAGE_BYTES = 1024, SHELF_MAX = 16 };
-
-static void *heap_realloc(void *ctx, void *ptr, size_t old_bytes, size_t new_bytes) {
-  (void)ctx, (void)old_bytes;
-  if (new_bytes > 0) return realloc(ptr, new_bytes);
-  free(ptr);
-  return NULL;
-}
-static const sheaf_allocator heap = {heap_realloc, NULL};
 
 static void say(char *message, size_t message_bytes, const char *text) {
   if (message && message_bytes > 0) snprintf(message, message_bytes, "%s", text);
@@ -199,7 +192,7 @@ static sheaf_tokenizer *tokenizer_of(sheaf_model_counter *counter, const sheaf_v
     if (counter->vocabs[i] == vocab) return counter->tokenizers[i];
   if (counter->count == SHELF_MAX) return NULL;
   uint32_t at = counter->count;
-  if (sheaf_tokenizer_new(vocab, &heap, &counter->tokenizers[at]) != SHEAF_OK) return NULL;
+  if (sheaf_tokenizer_new(vocab, sheaf_heap(), &counter->tokenizers[at]) != SHEAF_OK) return NULL;
   counter->vocabs[at] = vocab;
   counter->count++;
   return counter->tokenizers[at];
@@ -273,7 +266,7 @@ int32_t sheaf_model_counter_new(sheaf_vocab_shelf *shelf, sheaf_slice encoding,
   counter->face = (sheaf_token_counter){
       .struct_bytes = sizeof counter->face, .ctx = counter, .count = face_count};
   counter->counts.struct_bytes = sizeof counter->counts;
-  sheaf_buf_init(&counter->scratch, &heap, SIZE_MAX / 2);
+  sheaf_buf_init(&counter->scratch, sheaf_heap(), SIZE_MAX / 2);
   *counter_out = counter;
   return SHEAF_OK;
 }

@@ -114,7 +114,7 @@ static sheaf_engine *make_engine(void) {
   options.endpoint_count = 1;
   options.resend_unknown = SHEAF_RESEND_NEVER;
   sheaf_engine *engine;
-  assert_int_equal(sheaf_engine_new(&options, &sheaf__files_allocator, &engine), SHEAF_OK);
+  assert_int_equal(sheaf_engine_new(&options, sheaf_heap(), &engine), SHEAF_OK);
   assert_int_equal(sheaf_engine_use_store(engine), SHEAF_OK);
   return engine;
 }

@@ -321,9 +321,10 @@ TEST(params_that_are_not_members_are_refused) {
 
 /* ---- The table ---- */
 
-TEST(the_table_lists_four_providers_and_no_more) {
-  static const char *const names[] = {"openai", "anthropic", "gemini", "ollama"};
-  for (uint32_t i = 0; i < 4; i++) {
+TEST(the_table_lists_seven_providers_and_no_more) {
+  static const char *const names[] = {"openai", "anthropic", "gemini", "ollama",
+                                      "azure",  "groq",      "mistral"};
+  for (uint32_t i = 0; i < 7; i++) {
     const sheaf_provider *p = sheaf_provider_at(i);
     CHECK_TEXT(sheaf_slice_of(p->name), names[i]);
     CHECK(sheaf_provider_find(sheaf_slice_of(names[i])) == p);
@@ -333,9 +334,31 @@ TEST(the_table_lists_four_providers_and_no_more) {
     for (uint32_t j = 0; j < p->header_count; j++) slots += p->headers[j].credential_id == 1;
     CHECK_EQ(slots, 1);
   }
-  CHECK(sheaf_provider_at(4) == NULL);
+  CHECK(sheaf_provider_at(7) == NULL);
   CHECK(sheaf_provider_find(TEXT("")) == NULL);
   CHECK(sheaf_provider_find(TEXT("openai2")) == NULL);
+}
+
+/* protocols 1.8 and 6: where they live, and which header the key stands in. */
+TEST(servers_of_the_same_language_have_their_own_address_and_key) {
+  static const struct {
+    const char *name, *base_url, *variables, *header, *prefix;
+  } cases[] = {
+      {"azure", "", "AZURE_OPENAI_API_KEY", "api-key", ""},
+      {"groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "Authorization", "Bearer "},
+      {"mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "Authorization", "Bearer "},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const sheaf_provider *p = sheaf_provider_find(sheaf_slice_of(cases[i].name));
+    CHECK_TEXT(sheaf_slice_of(p->base_url), cases[i].base_url);
+    CHECK_TEXT(sheaf_slice_of(p->key_variables), cases[i].variables);
+    CHECK_TEXT(p->headers[0].name, cases[i].header);
+    CHECK_TEXT(p->headers[0].value, cases[i].prefix);
+    CHECK_EQ(p->headers[0].credential_id, 1);
+    CHECK_TEXT(p->headers[1].name, "Content-Type");
+    CHECK_TEXT(p->headers[1].value, "application/json");
+    CHECK(p->build == sheaf_provider_find(TEXT("openai"))->build);
+  }
 }
 
 int main(void) {
@@ -343,6 +366,7 @@ int main(void) {
   RUN(an_escaped_prompt_is_spliced_as_it_is);
   RUN(the_endpoints_default_operation_counts_where_the_request_names_none);
   RUN(params_that_are_not_members_are_refused);
-  RUN(the_table_lists_four_providers_and_no_more);
+  RUN(the_table_lists_seven_providers_and_no_more);
+  RUN(servers_of_the_same_language_have_their_own_address_and_key);
   return check_report();
 }

@@ -8,6 +8,7 @@ import { snake } from './names.js';
 import { Reports } from './report.js';
 import { BatchRun, full, highWaterUsual, Single, Singles, StreamRun } from './runs.js';
 import { type Renew, StateRun } from './state.js';
+import { figuresOf, openMetricsOf } from './statistics.js';
 import type { Transport } from './transport.js';
 import type {
   BatchOptions, BatchResults, Budget, ClientOptions, ClientStatus, GroupEvent, Notice, PausableResults, Request, Result,
@@ -291,7 +292,7 @@ export class Client {
 
   status(): ClientStatus {
     const isOpen = this.state !== 'stopped' && this.state !== 'closed';
-    const figures = isOpen ? this.driver.stats() : {};
+    const figures = isOpen ? figuresOf(this.driver.numbers()) : {};
     return {
       state: this.state, healthy: this.healthy(), inFlight: isOpen ? this.driver.inFlight : 0,
       waiting: isOpen ? this.driver.inside - this.driver.inFlight + this.singles.count : 0,
@@ -310,8 +311,8 @@ export class Client {
   metrics(format?: 'openmetrics'): Record<string, unknown> | string {
     const { answered } = this.hooks;
     if (format === 'openmetrics')
-      return this.driver.openMetrics().replace(/^(sheaf_answered_locally_total) \d+/m, `$1 ${answered}`);
-    return { ...this.driver.stats(), answered_locally: answered };
+      return openMetricsOf(this.driver.numbers()).replace(/^(sheaf_answered_locally_total) \d+/m, `$1 ${answered}`);
+    return { ...figuresOf(this.driver.numbers()), answered_locally: answered };
   }
 
   /** Figures from 0 again, but for what is inside now. */

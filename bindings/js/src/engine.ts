@@ -57,7 +57,7 @@ export class Engine {
     if (this.isClosed) throw new SheafError('the client is closed', 'E_END');
   }
 
-  /** A text that the module writes: 0 statistics as JSON, 1 as OpenMetrics, 2 the output line of the result in the mailbox. */
+  /** What the module writes: 0 the numbers of the statistics, 1 the output line of the result in the mailbox. */
   write(what: number): void {
     this.calls.text(this.client, what);
     this.core.refresh();

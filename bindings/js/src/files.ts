@@ -24,6 +24,7 @@ import {
 import { Status } from './layout.js';
 import { lineOf } from './options.js';
 import { type Input, type InputRow, joinState, type Output, random64, ResumableRun, splitState } from './state.js';
+import { figuresOf } from './statistics.js';
 import type { Request, ResumeOptions } from './types.js';
 
 export interface FileOptions extends ResumeOptions {
@@ -479,7 +480,7 @@ class Files {
     const isFinished = run.isInputEnded && run.figures.left === 0;
     if (isFinished) this.finish(run);
     const { rows, succeeded, failed, skipped, written } = run.figures;
-    const metrics = this.driver.stats();
+    const metrics = figuresOf(this.driver.numbers());
     return {
       total: rows, done: succeeded + failed, succeeded, failed, skipped, written,
       unknown: Number(metrics['recovered_unknown'] ?? 0), tornBytes: this.tornBytes, isResumed: this.isResumed, isFinished, metrics,

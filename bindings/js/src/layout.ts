@@ -1,7 +1,7 @@
 // layout.ts: made by generate.mjs from the module's own description (sheaf 0.1.0). All of it is internal.
 
 /** What sheaf_wasm_version answers. */
-export const VERSION = 33554688;
+export const VERSION = 50331904;
 export const SHEAF = '0.1.0';
 
 /** Where the members of the mailbox lie (wasm_int.h). */

@@ -6,6 +6,7 @@ import { Driver, type DriverSettings } from './driver.js';
 import { SheafError } from './errors.js';
 import { keyVariables } from './layout.js';
 import { configure } from './options.js';
+import { pricesFor } from './prices.js';
 import { ResumableDriver } from './resumable.js';
 import { fetchTransport, type Transport } from './transport.js';
 import type { ClientOptions, Endpoint, TransportName } from './types.js';
@@ -59,6 +60,7 @@ export async function makeClient(given: ClientOptions, runtime: Runtime): Promis
   const variables = (provider: string): string[] =>
     keyVariables[provider]?.split(',') ?? [];
   const { config, secrets } = configure(options, (provider) => runtime.environment(variables(provider)));
+  config['prices'] = pricesFor([options, ...(options.endpoints ?? [])].map(({ provider }) => provider ?? 'openai'), options.prices);
   const cap = runtime.concurrencyMax;
   if (cap !== undefined) {
     config['max_concurrency'] = Math.min(Number(config['max_concurrency'] ?? cap), cap);

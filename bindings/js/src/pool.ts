@@ -9,6 +9,7 @@ import { SheafError } from './errors.js';
 import type { Flight } from './flight.js';
 import type { CoreOptions } from './generated.js';
 import { snake } from './names.js';
+import { figuresOf } from './statistics.js';
 
 export interface PoolOptions extends CoreOptions {
   /** Extra tries after the first; the name that other pools use for `maxRetries`. */
@@ -246,7 +247,7 @@ export function makePool<Args extends unknown[], Value>(
     onIdle: { value: () => opened.then((ready) => ready.whenIdle()) },
     pending: { get: () => line.length + (driver ? driver.inside - driver.inFlight : 0) },
     running: { get: () => driver?.inFlight ?? 0 },
-    metrics: { value: () => driver?.stats() ?? {} },
+    metrics: { value: () => (driver ? figuresOf(driver.numbers()) : {}) },
     close: {
       value: async () => {
         isClosed = true;

@@ -65,7 +65,7 @@ export class ResultReader {
         retryable: (flags & Flag.RETRYABLE) !== 0,
       };
     if (this.keeps.keepLine && result.attempted) {
-      this.engine.write(2); // what the mailbox pointed at is gone after this
+      this.engine.write(1); // what the mailbox pointed at is gone after this
       result.line = this.engine.text(Mail.bytes).trimEnd();
     }
     return result;

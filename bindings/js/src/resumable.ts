@@ -97,7 +97,7 @@ export class ResumableDriver extends Driver {
 
   /** Its output line, as the command writes it. */
   lineBytes(): Uint8Array<ArrayBuffer> {
-    this.engine.write(2);
+    this.engine.write(1);
     return this.engine.copy(Mail.bytes);
   }
 

@@ -20,6 +20,7 @@
 #define SHEAF_ENGINE_H
 
 #include <sheaf/base.h>
+#include <sheaf/jobs.h>
 #include <sheaf/provider.h>
 #include <sheaf/request.h>
 
@@ -28,6 +29,7 @@ extern "C" {
 #endif
 
 typedef struct sheaf_engine sheaf_engine;
+struct sheaf_spool;
 
 /* ---- Options ---- */
 
@@ -41,6 +43,19 @@ enum { SHEAF_WINDOW_FIXED = 0, SHEAF_WINDOW_EAGER = 1, SHEAF_WINDOW_AUTO = 2 };
 enum { SHEAF_MERGE_OFF = 0, SHEAF_MERGE_LOSSLESS = 1, SHEAF_MERGE_PROMPTS = 2 };
 enum { SHEAF_DEDUP_OFF = 0, SHEAF_DEDUP_AUTO = 1, SHEAF_DEDUP_ALL = 2 };
 #define SHEAF_SECRET_BYTES 32
+/* What becomes of rows that a job did not bring: they run live, or end as what happened to them. */
+enum { SHEAF_RESCUE_OFF = 0, SHEAF_RESCUE_LIVE = 1 };
+/* How far jobs are taken in this run: to their end; until they are created; what is done is
+ * collected, what is not stays; asked how they are; cancelled. Not RUN or SUBMIT: jobs of earlier runs
+ * only, no row becomes a new one. */
+enum {
+  SHEAF_BATCH_RUN = 0,
+  SHEAF_BATCH_SUBMIT = 1,
+  SHEAF_BATCH_COLLECT = 2,
+  SHEAF_BATCH_STATUS = 3,
+  SHEAF_BATCH_CANCEL = 4,
+  SHEAF_BATCH_SURVEY = 5 /* the provider's own list, as JOB events */
+};
 
 /* Compresses whole 64-byte blocks of SHA-256; a host may hand in one that uses the processor's
  * instructions. */
@@ -157,6 +172,29 @@ typedef struct sheaf_engine_options {
   /* SHEAF_SECRET_BYTES random bytes that merged calls' ids are made from, copied; NULL: prompts are
    * never merged. */
   const uint8_t *secret;
+
+  /* ---- Structured answers: sheaf/answer.h. No request is changed for them. ---- */
+  uint64_t json;           /* 1: answers are JSON, and judged as that */
+  sheaf_slice json_schema; /* the same, and fits this schema; empty: any JSON value */
+  /* An answer without JSON, one that breaks off in its middle, or one with faults against the schema
+   * is asked for again so often: each attempt is billed. The last answer counts, and no row fails for
+   * what its answer is worth. */
+  uint64_t json_retries;
+
+  /* ---- Jobs: rows of lane batch or auto. They need a spool and a store (sheaf/jobs.h). ---- */
+  uint64_t lane;             /* SHEAF_LANE_*, for requests that name none */
+  uint64_t batch_threshold;  /* auto: so many rows or fewer run live */
+  uint64_t poll_interval_ms; /* first wait between two polls; grows by half up to poll_max_ms */
+  uint64_t poll_max_ms;
+  /* A job that is not done so long after its creation is collected as far as it got, cancelled, and
+   * what is missing is rescued. 0: an hour in lane auto, none in lane batch. */
+  uint64_t batch_timeout_ms;
+  uint64_t max_requests_per_job; /* 0: 5,000 in lane auto, the provider's own in lane batch */
+  uint64_t max_jobs;             /* side by side; 0: the provider's own, at most 64 */
+  uint64_t max_job_tokens;       /* input tokens of one job, as counted or estimated; 0: no limit */
+  uint64_t completion_window_hours; /* asked of the provider; 0: its own */
+  uint64_t rescue;                  /* SHEAF_RESCUE_* */
+  uint64_t batch_mode;              /* SHEAF_BATCH_* */
 } sheaf_engine_options;
 
 /* Every default of the table below; no endpoints yet. Since 0.1. */
@@ -303,7 +341,7 @@ enum {
   SHEAF_RECORD_VOID =
       3, /* first u64, last u64: these are known not to have been billed, and have no line */
   SHEAF_RECORD_END = 4,        /* the run ended in order */
-  SHEAF_RECORD_JOB_FIRST = 16, /* of flights of many rows: u64 flight, then the lane's own */
+  SHEAF_RECORD_JOB_FIRST = 16, /* of jobs: sheaf/jobs.h */
   SHEAF_RECORD_JOB_LAST = 63
 };
 
@@ -322,6 +360,9 @@ SHEAF_API int32_t sheaf_engine_on_scanned(sheaf_engine *engine, const sheaf_reco
 /* Turns durable records on: the engine is recovering until on_scanned ends, then writes before it
  * sends. Before the first step. */
 SHEAF_API int32_t sheaf_engine_use_store(sheaf_engine *engine);
+/* Where rows of jobs wait (struct copied, ctx outlives the engine); sheaf_doors has the same. Before the
+ * first step. Since 0.1. */
+SHEAF_API int32_t sheaf_engine_use_spool(sheaf_engine *engine, const struct sheaf_spool *spool);
 
 /* ---- Time ---- */
 
@@ -361,7 +402,8 @@ enum {
   SHEAF_EVENT_DELTA = 2,   /* streamed text */
   SHEAF_EVENT_DISCARD = 3, /* what was streamed of this row is void, a retry follows */
   SHEAF_EVENT_NOTICE = 4,
-  SHEAF_EVENT_GROUP = 5 /* a group changed its state; option group_events. Since 0.1 */
+  SHEAF_EVENT_GROUP = 5, /* a group changed its state; option group_events. Since 0.1 */
+  SHEAF_EVENT_JOB = 6    /* something became known of a job. Since 0.1 */
 };
 
 /* What becomes of a group. ACCUMULATING: its first member waits for company; READY: it leaves when
@@ -398,6 +440,27 @@ enum {
                                 number: percent. Since 0.1 */
 };
 
+/* A job as far as it is known. */
+typedef struct sheaf_job_status {
+  uint32_t struct_bytes;
+  uint32_t state;  /* SHEAF_JOB_*_STATE */
+  uint64_t flight; /* 1..; 0: a job of the provider's list that no record knows (SURVEY) */
+  sheaf_slice provider;
+  sheaf_slice endpoint;
+  sheaf_slice model;
+  sheaf_slice marker;
+  sheaf_slice job;     /* the provider's id; empty: not created yet */
+  sheaf_slice message; /* why it failed, or what a person has to decide; empty: nothing */
+  uint64_t requests;
+  uint64_t bytes;
+  int64_t completed; /* rows, as the provider says; SHEAF_ABSENT: not told */
+  int64_t failed;
+  uint64_t ended;          /* rows that have their end here */
+  uint64_t rescued;        /* of those, handed on to the live lane */
+  int64_t created_unix_ms; /* SHEAF_ABSENT: not known */
+  uint64_t next_poll_ns;   /* on the clock of step; SHEAF_NEVER: none is due */
+} sheaf_job_status;
+
 typedef struct sheaf_event {
   uint32_t kind;
   uint32_t notice;
@@ -415,11 +478,20 @@ typedef struct sheaf_event {
   uint64_t at_ns;         /* GROUP: when, on the clock of step */
   sheaf_slice
       raw; /* DELTA of a request with SHEAF_REQUEST_RAW: bytes of the stream, whole events */
+  const sheaf_job_status *job; /* JOB */
 } sheaf_event;
 
 /* Takes the next event, oldest first. Its slices live until the next call on this engine.
  * SHEAF_OK, SHEAF_E_EMPTY. Does not allocate. */
 SHEAF_API int32_t sheaf_engine_next_event(sheaf_engine *engine, sheaf_event *event);
+
+/* Ends a job: it is cancelled at the provider and collected as far as it got; what is missing ends as
+ * cancelled. SHEAF_E_NOT_FOUND. Since 0.1. */
+SHEAF_API int32_t sheaf_engine_job_cancel(sheaf_engine *engine, uint64_t flight);
+/* The n-th job of this run, oldest first; its slices live until the next call on this engine.
+ * SHEAF_OK, SHEAF_E_NOT_FOUND (fewer). Does not allocate. Since 0.1. */
+SHEAF_API int32_t sheaf_engine_job_at(const sheaf_engine *engine, uint64_t n,
+                                      sheaf_job_status *status);
 
 /* ---- Doors: the same over vtables ---- */
 
@@ -442,6 +514,23 @@ typedef struct sheaf_store {
   /* Starts to read all records; answer by on_scanned. SHEAF_E_END: there are none. */
   int32_t (*scan)(void *ctx);
 } sheaf_store;
+
+/* Where rows of jobs wait for their upload, and stay until their job is over: bytes by job, read at
+ * any offset. A slot answers at once and may not call the engine. */
+typedef struct sheaf_spool {
+  uint32_t struct_bytes;
+  uint32_t reserved;
+  void *ctx;
+  /* Behind what the job has. offset: how much that is; less than what is there: the rest is of a run
+   * that died, cut it off. SHEAF_OK, SHEAF_E_NOMEM, SHEAF_E_IO. */
+  int32_t (*append)(void *ctx, uint64_t job, uint64_t offset, sheaf_slice bytes);
+  /* The job has all its bytes: make them as durable as records are. */
+  int32_t (*seal)(void *ctx, uint64_t job);
+  /* Up to capacity bytes from offset; answers the count, 0 at the end, or an error. */
+  int64_t (*read)(void *ctx, uint64_t job, uint64_t offset, void *to, size_t capacity);
+  /* The job is over. */
+  void (*drop)(void *ctx, uint64_t job);
+} sheaf_spool;
 
 typedef struct sheaf_source {
   uint32_t struct_bytes;
@@ -507,6 +596,7 @@ typedef struct sheaf_doors {
   const sheaf_store *store;         /* NULL: nothing durable */
   const sheaf_host *host;           /* NULL: none */
   const sheaf_hooks *hooks;         /* NULL: none */
+  const sheaf_spool *spool;         /* NULL: no jobs. Since 0.1 */
 } sheaf_doors;
 
 /* Hands the doors over (structs copied; contexts outlive the engine). Before the first step. */

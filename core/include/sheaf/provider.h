@@ -179,6 +179,8 @@ typedef struct sheaf_part {
   sheaf_slice span;
 } sheaf_part;
 
+struct sheaf_job_api;
+
 typedef struct sheaf_provider {
   uint32_t struct_bytes;
   uint32_t framing;     /* SHEAF_FRAMING_* */
@@ -235,10 +237,13 @@ typedef struct sheaf_provider {
    * SHEAF_E_LIMIT; SHEAF_E_FIELD: the reply has no such list. */
   int32_t (*part)(const struct sheaf_provider *provider, const sheaf_shared *shared,
                   const sheaf_reply *reply, const sheaf_part *part, sheaf_buf *body);
+
+  /* Its batch API (sheaf/jobs.h); NULL: it has none. Since 0.1. */
+  const struct sheaf_job_api *jobs;
 } sheaf_provider;
 
-/* A provider of the built-in table: "openai", "anthropic", "gemini", "ollama"; NULL if there is
- * none. */
+/* A provider of the built-in table: "openai", "anthropic", "gemini", "ollama", "azure" (its base_url
+ * is empty: every resource has its own), "groq", "mistral"; NULL if there is none. */
 SHEAF_API const sheaf_provider *sheaf_provider_find(sheaf_slice name);
 /* The n-th of the table, NULL past its end. */
 SHEAF_API const sheaf_provider *sheaf_provider_at(uint32_t n);

@@ -131,7 +131,14 @@ typedef struct sheaf_result {
   bool deduplicated; /* a twin's call answered it: nothing was sent for it, nothing is billed */
   bool cached;       /* the same, from the cache */
   bool local;        /* a hook answered it: preprocess or fallback */
-  bool reserved2;
+  /* With option json or json_schema, of a success: sheaf/answer.h. The others stand only then. */
+  bool answer_judged;
+  sheaf_slice answer_json;  /* strict JSON; empty: none was found */
+  sheaf_slice answer_fault; /* what is wrong, one sentence; empty: nothing */
+  uint32_t answer_repairs;  /* SHEAF_REPAIR_* */
+  uint32_t answer_score;    /* 0..100; 0: no JSON */
+  uint32_t answer_faults;   /* against the schema */
+  uint32_t reserved3;
 } sheaf_result;
 
 typedef struct sheaf_tool_call {

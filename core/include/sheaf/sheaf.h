@@ -3,9 +3,11 @@
 #ifndef SHEAF_SHEAF_H
 #define SHEAF_SHEAF_H
 
+#include <sheaf/answer.h>
 #include <sheaf/base.h>
 #include <sheaf/buf.h>
 #include <sheaf/engine.h>
+#include <sheaf/jobs.h>
 #include <sheaf/line.h>
 #include <sheaf/provider.h>
 #include <sheaf/request.h>

@@ -124,6 +124,11 @@ SHEAF_API void sheaf_engine_stats_reset(sheaf_engine *engine);
  */
 SHEAF_API int32_t sheaf_stats_json(const sheaf_stats *stats, sheaf_buf *out);
 SHEAF_API int32_t sheaf_stats_openmetrics(const sheaf_stats *stats, sheaf_buf *out);
+/* For hosts that write these texts themselves, as those of a WebAssembly module do: the numbers that
+ * they are made of, as bytes (times in ns, money in nano-USD, shares in 1/1000); and, of the same
+ * build, where each of them lies and how it is written, as JSON. Since 0.1. */
+SHEAF_API int32_t sheaf_stats_numbers(const sheaf_stats *stats, sheaf_buf *out);
+SHEAF_API int32_t sheaf_stats_layout(sheaf_buf *out);
 /* Time until `remaining` more rows are done, from the rate of the last 10 s, the concurrency and
  * the rate limits in force and pauses announced; SHEAF_NEVER when it cannot be told. */
 SHEAF_API uint64_t sheaf_stats_eta_ns(const sheaf_stats *stats, uint64_t remaining);
@@ -140,6 +145,9 @@ typedef struct sheaf_price {
   int64_t output;
   int64_t cache_read;  /* SHEAF_ABSENT: as input */
   int64_t cache_write; /* SHEAF_ABSENT: as input */
+  /* In batch jobs; 0: the live price less the discount of the provider's batch API. Since 0.1. */
+  int64_t batch_input;
+  int64_t batch_output;
 } sheaf_price;
 
 typedef struct sheaf_price_table {
@@ -150,7 +158,8 @@ typedef struct sheaf_price_table {
   uint32_t reserved;
 } sheaf_price_table;
 
-/* The table that is built in; static. Its date and source are fields of it. Since 0.1. */
+/* The table that is built in; static. Its date and source are fields of it. Without rows in a
+ * WebAssembly module, whose host hands it in. Since 0.1. */
 SHEAF_API const sheaf_price_table *sheaf_prices_builtin(void);
 /* Reads {"date":"…","prices":[{"provider","model","input","output","cache_read","cache_write"}]}
  * with prices in USD per million tokens; rows come before the built-in ones. The table is freed
@@ -163,6 +172,10 @@ SHEAF_API const sheaf_price *sheaf_price_find(const sheaf_price_table *table, sh
                                               sheaf_slice model);
 /* Cost of a usage in nano-USD, rounded up; SHEAF_ABSENT if usage or price is unknown. */
 SHEAF_API int64_t sheaf_price_cost(const sheaf_price *price, const sheaf_usage *usage);
+/* The same in a batch job. discount_pct: of the provider's batch API (sheaf_job_traits), where the price
+ * has no batch columns. Since 0.1. */
+SHEAF_API int64_t sheaf_price_batch_cost(const sheaf_price *price, const sheaf_usage *usage,
+                                         uint32_t discount_pct);
 
 #ifdef __cplusplus
 }

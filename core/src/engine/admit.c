@@ -183,8 +183,7 @@ static void take_fields(sheaf_engine *engine, const sheaf_request *request, shea
   row->source_ref = request->source_ref;
   row->user = request->user;
   row->line = request->line;
-  row->lane =
-      (uint8_t)(sheaf__lane_of(engine, request->lane & 3) ? request->lane : SHEAF_LANE_LIVE);
+  row->lane = SHEAF_LANE_LIVE;
   row->queue_us = UINT32_MAX;
   row->item.enqueued_ns = engine->now_ns;
   row->item.klass = sheaf__queue_class_of(request->priority);
@@ -334,15 +333,110 @@ static int32_t admit_answered(sheaf_engine *engine, sheaf_request *request, uint
   return SHEAF_OK;
 }
 
+/* ---- Jobs ---- */
+
+/* A job of an earlier run holds this row: it goes by, and its job hears whether it is done. */
+static int32_t pass_by(sheaf_engine *engine, sheaf_request *request, sheaf__row *row,
+                       bool ask_source) {
+  int32_t status = SHEAF_OK;
+  if (ask_source && engine->source.admit != NULL) {
+    request->custom_id = sheaf__row_id(row);
+    engine->inside = true;
+    status = engine->source.admit(engine->source.ctx, engine->next_index, request,
+                                  sheaf__row_fingerprint(row));
+    engine->inside = false;
+  }
+  bool is_done = status == SHEAF_E_END;
+  if (is_done) status = SHEAF_OK;
+  if (status == SHEAF_OK) status = sheaf__flight_pass(engine, row, is_done);
+  row->state = SHEAF__AT_FREE;
+  sheaf__row_release(engine, row);
+  if (status == SHEAF_OK) engine->next_index++;
+  return status;
+}
+
+/* Nearer deadlines than this are no matter for jobs: what the fastest of them take. */
+#define NEAR_MS UINT64_C(3600000)
+
+/* A run for jobs of earlier ones: other rows are not its business. */
+static bool only_looks_after(const sheaf_engine *engine) {
+  return SHEAF__HAS_LANES && engine->options.batch_mode > SHEAF_BATCH_SUBMIT;
+}
+
+/* How a row travels: SHEAF_LANE_LIVE, _BATCH, or _AUTO while that is open. */
+static uint32_t choose_lane(const sheaf_engine *engine, const sheaf_request *request,
+                            const sheaf__row *row, sheaf_parse_error *error, int32_t *status) {
+  const sheaf_engine_options *o = &engine->options;
+  uint32_t lane = request->lane == SHEAF_LANE_LIVE ? (uint32_t)o->lane : request->lane;
+  if (!SHEAF__HAS_LANES || lane < SHEAF_LANE_BATCH || only_looks_after(engine))
+    return SHEAF_LANE_LIVE;
+  const char *why = sheaf__jobs_refuse(engine, row);
+  if (lane == SHEAF_LANE_BATCH) {
+    if (why != NULL) *status = refuse(error, SHEAF_E_UNSUPPORTED, "lane", why);
+    return SHEAF_LANE_BATCH;
+  }
+  bool is_near = (request->deadline_ms && request->deadline_ms < NEAR_MS) ||
+                 (o->run_deadline_ms && o->run_deadline_ms < NEAR_MS);
+  if (why != NULL || is_near) return SHEAF_LANE_LIVE;
+  if (!engine->auto_decided) return SHEAF_LANE_AUTO;
+  return SHEAF_LANE_BATCH;
+}
+
+/* The flight keeps what it needs of a row that was just admitted; its memory is free again. */
+static int32_t join_job(sheaf_engine *engine, sheaf__row *row) {
+  bool is_auto = engine->auto_decided;
+  int32_t status = sheaf__flight_join(engine, row, is_auto);
+  if (status == SHEAF_OK) {
+    sheaf__row_unindex(engine, row);
+    row->state = SHEAF__AT_FREE;
+    sheaf__row_release(engine, row);
+    return SHEAF_OK;
+  }
+  if (status == SHEAF_E_LIMIT) {
+    end_unsent(engine, row, SHEAF_CLASS_BUDGET,
+               "the budget is spent; raise budget_usd and run again to go on");
+    return SHEAF_OK;
+  }
+  if (status == SHEAF_E_FIELD || status == SHEAF_E_TOO_LONG) {
+    if (is_auto) return enqueue_new(engine, row);
+    end_unsent(engine, row, SHEAF_CLASS_INVALID_REQUEST,
+               status == SHEAF_E_FIELD
+                   ? "this body cannot travel in a batch job (it asks for a stream?): use lane live"
+                   : "this request alone is larger than a batch job may be: use lane live");
+    return SHEAF_OK;
+  }
+  engine->next_index--;
+  count_admitted(engine, row, false);
+  sheaf__row_unindex(engine, row);
+  row->state = SHEAF__AT_FREE;
+  sheaf__row_release(engine, row);
+  return status;
+}
+
+/* Out of the queue without an end: the row is in a job now. */
+void sheaf__row_leave(sheaf_engine *engine, sheaf__row *row) {
+  sheaf__queue_remove(&engine->routes[row->route].queue, &row->item);
+  engine->rows_queued--;
+  sheaf__heap_remove(&engine->timers, &row->timer);
+  sheaf__row_unindex(engine, row);
+  row->state = SHEAF__AT_FREE;
+  sheaf__row_release(engine, row);
+}
+
+/* How many inputs a request holds, where the protocol takes lists. */
+uint64_t sheaf__row_inputs(const sheaf_engine *engine, const sheaf__row *row) {
+  const sheaf_provider *provider = engine->routes[row->route].provider;
+  if (provider->traits == NULL) return 1;
+  sheaf_traits traits = {.struct_bytes = sizeof traits, .inputs = 1};
+  provider->traits(provider, row->operation, sheaf__row_body(row), &traits);
+  return traits.share == SHEAF_SHARE_INPUTS ? traits.inputs : 1;
+}
+
+/* ---- Admitting ---- */
+
 int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t *index,
                      sheaf_parse_error *error, bool ask_source) {
   sheaf_request request, seen;
-  if (SHEAF__HAS_LANES && engine->held.count &&
-      sheaf__ranges_hold(&engine->held, engine->next_index)) {
-    if (index != NULL) *index = engine->next_index;
-    engine->next_index++; /* a job of an earlier run holds it */
-    return SHEAF_OK;
-  }
   if (SHEAF__HAS_HOOK(engine, preprocess)) {
     sheaf_slice answer;
     sheaf__request_copy(&seen, given);
@@ -371,7 +465,16 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   status = build(engine, &request, row, &text, error);
   if (status == SHEAF_OK) status = finish_text(engine, &request, row, &text);
   text_return(engine, row, &text);
-  if (status == SHEAF_OK) status = sheaf__bond_make(engine, row, &request);
+  if (SHEAF__HAS_LANES && status == SHEAF_OK && engine->held.count &&
+      sheaf__ranges_hold(&engine->held, engine->next_index) &&
+      sheaf__flight_holds(engine, engine->next_index)) {
+    if (index != NULL) *index = engine->next_index;
+    return pass_by(engine, &request, row, ask_source);
+  }
+  const uint32_t lane =
+      status == SHEAF_OK ? choose_lane(engine, &request, row, error, &status) : SHEAF_LANE_LIVE;
+  if (status == SHEAF_OK && lane == SHEAF_LANE_LIVE)
+    status = sheaf__bond_make(engine, row, &request);
   if (status == SHEAF_E_TOO_LONG && error != NULL && error->message == NULL)
     refuse(error, status, "custom_id", "custom_id is longer than 512 bytes: shorten it");
   if (status == SHEAF_OK) { /* with room in the queue now, the push below cannot fail half-way */
@@ -389,14 +492,12 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
   if (index != NULL) *index = engine->next_index;
   take_fields(engine, &request, row);
   count_admitted(engine, row, true);
-  if (sheaf__meets_unknown(engine, row)) return SHEAF_OK;
-  const sheaf__lane *lane = sheaf__lane_of(engine, row->lane);
-  if (lane != NULL) { /* the lane keeps what it needs of the row; its memory is free again */
-    status = sheaf__flight_join(engine, lane, row);
-    if (status) engine->next_index--, count_admitted(engine, row, false);
-    sheaf__row_release(engine, row);
-    return status;
+  if (only_looks_after(engine)) {
+    end_unsent(engine, row, SHEAF_CLASS_CANCELLED, "this run only looks after earlier jobs");
+    return SHEAF_OK;
   }
+  if (sheaf__meets_unknown(engine, row)) return SHEAF_OK;
+  if (SHEAF__HAS_LANES && lane == SHEAF_LANE_BATCH) return join_job(engine, row);
   if (sheaf__route_stopped(engine, &engine->routes[row->route])) {
     end_unsent(engine, row, engine->stop_class,
                "the key was stopped by an earlier refusal; nothing was sent");
@@ -406,6 +507,10 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
     end_unsent(engine, row, SHEAF_CLASS_CONTEXT_LENGTH,
                "input and max_tokens exceed context_tokens: shorten the request; nothing was sent");
     return SHEAF_OK;
+  }
+  if (SHEAF__HAS_LANES && lane == SHEAF_LANE_AUTO) {
+    row->lane = SHEAF_LANE_AUTO;
+    engine->auto_rows++;
   }
   return enqueue_new(engine, row);
 }
@@ -433,15 +538,10 @@ int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
 }
 
 /* A row that left with a flight comes back as itself: same index, no new admission. */
-int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *given, uint64_t index) {
-  sheaf_request request, seen;
+int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *given, uint64_t index,
+                           sheaf__row **out) {
+  sheaf_request request;
   sheaf__row *row;
-  if (SHEAF__HAS_HOOK(engine,
-                      preprocess)) { /* it was changed when it first came, and is so again */
-    sheaf_slice answer;
-    sheaf__request_copy(&seen, given);
-    if (sheaf__preprocess(engine, &seen, &answer) == SHEAF_OK) given = &seen;
-  }
   int32_t status = with_defaults(engine, given, &request);
   if (status == SHEAF_OK) status = sheaf__row_take(engine, &row);
   if (status) return status;
@@ -457,7 +557,11 @@ int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *given, uin
     status = enqueue_new(engine, row);
   }
   engine->next_index = next;
-  if (status) sheaf__row_release(engine, row);
+  if (status) {
+    row->state = SHEAF__AT_FREE;
+    sheaf__row_release(engine, row);
+  }
+  *out = row;
   return status;
 }
 
@@ -492,19 +596,20 @@ int32_t sheaf__row_shadow(sheaf_engine *engine, sheaf__row *row, const sheaf__ro
   return SHEAF_OK;
 }
 
-/* A row for a result whose request is long gone: its id is all that is left of it. */
-int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row,
-                            const sheaf__lane_action *action) {
-  sheaf_request request = SHEAF_REQUEST_INIT;
-  request.custom_id = action->custom_id;
+/* A row for a result whose request is long gone. */
+int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row, const sheaf_request *request,
+                            uint64_t index, const uint8_t fingerprint[16]) {
   uint64_t next = engine->next_index;
-  engine->next_index = action->index;
+  engine->next_index = index; /* generated ids follow the index */
   sheaf_buf text = text_borrow(engine, row);
-  int32_t status = finish_text(engine, &request, row, &text);
+  int32_t status = finish_text(engine, request, row, &text);
   text_return(engine, row, &text);
   engine->next_index = next;
-  row->index = action->index;
-  row->source_ref = action->source_ref;
+  if (status) return status;
+  memcpy(row->text + row->id_bytes, fingerprint, 16);
+  row->index = index;
+  row->source_ref = request->source_ref;
+  row->line = request->line;
   row->item.enqueued_ns = engine->now_ns;
-  return status;
+  return SHEAF_OK;
 }

@@ -111,6 +111,8 @@ uint32_t sheaf__engine_check(const sheaf_engine *engine) {
     if (seat->concurrency.in_flight > seat->concurrency.max && !engine->limits_lowered) return 12;
   }
   if (out != engine->calls_out || in_flight != out) return 13;
+  for (const sheaf__flight *f = engine->flights; f != NULL; f = f->next)
+    reserved += f->reserved_usd_nano;
   if (reserved != engine->reserved_usd_nano) return 14;
   uint64_t finished = engine->stats.succeeded + engine->stats.failed + engine->stats.not_attempted;
   if (finished + queued + waiting + flying + twins + engine->rows_held !=

@@ -30,6 +30,10 @@ int32_t sheaf_engine_open(sheaf_engine *engine, const sheaf_doors *given) {
   }
   if (doors->host != NULL)
     door_copy(&engine->host, sizeof engine->host, doors->host, doors->host->struct_bytes);
+  if (SHEAF__HAS_LANES && doors->spool != NULL) {
+    int32_t status = sheaf_engine_use_spool(engine, doors->spool);
+    if (status) return status;
+  }
   if (doors->hooks != NULL)
     door_copy(&engine->hooks, sizeof engine->hooks, doors->hooks, doors->hooks->struct_bytes);
   engine->opened = true;
@@ -110,6 +114,8 @@ static uint64_t read_ahead(const sheaf_engine *engine) {
       engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
   uint64_t open = cap > engine->calls_out ? cap - engine->calls_out : 0;
   uint64_t wanted = open + 32;
+  if (SHEAF__HAS_LANES && engine->auto_rows) /* as many as tell how they travel */
+    wanted = sheaf__max_u64(wanted, sheaf__add_sat(engine->options.batch_threshold, 1));
   /* Those that wait for company are no reason to read less: they wait for what is read. */
   uint64_t waiting =
       engine->rows_queued - engine->rows_gathering + engine->rows_waiting + engine->rows_done;
@@ -197,7 +203,8 @@ int32_t sheaf_engine_run_once(sheaf_engine *engine, uint64_t now_ns, int64_t uni
     if (status == SHEAF_E_NOMEM && engine->calls_out == 0) return status;
     if (engine->request_pending && engine->rows_inside == 0) return SHEAF_E_NOMEM;
     moved |= engine->recorded_count > 0 || (engine->events.count > 0 && !engine->event_pending) ||
-             engine->pull_due || (engine->store_failed && !engine->draining);
+             engine->pull_due || (engine->store_failed && !engine->draining) ||
+             (SHEAF__HAS_LANES && sheaf__flights_may_move(engine));
   }
   if (engine->host.wake_at != NULL)
     engine->host.wake_at(engine->host.ctx, sheaf_engine_timeout_ns(engine));

@@ -21,7 +21,7 @@ static int32_t copy_options(sheaf_engine *engine, const sheaf_engine_options *gi
     if ((value < option->min || value > option->max) && value != option->initial)
       return SHEAF_E_RANGE;
   }
-  size_t bytes = o->system.bytes + o->params.bytes + 2 + 1;
+  size_t bytes = o->system.bytes + o->params.bytes + 2 + 1 + o->json_schema.bytes;
   char *text = sheaf__alloc_zero(&engine->allocator, bytes);
   if (text == NULL) return SHEAF_E_NOMEM;
   engine->option_text = text;
@@ -37,6 +37,9 @@ static int32_t copy_options(sheaf_engine *engine, const sheaf_engine_options *gi
   o->secret = engine->secret;
   engine->default_params = (sheaf_slice){text, o->params.bytes + 2};
   o->params.data = text + 1;
+  text += o->params.bytes + 2;
+  if (o->json_schema.bytes) memcpy(text, o->json_schema.data, o->json_schema.bytes);
+  o->json_schema.data = text;
   sheaf_parse_error error;
   return sheaf_json_check(engine->default_params, &error);
 }
@@ -68,6 +71,9 @@ int32_t sheaf_engine_new(const sheaf_engine_options *options, const sheaf_alloca
   sheaf__heap_init(&engine->company_timers, UINT32_MAX);
   int32_t status = copy_options(engine, options);
   if (status == SHEAF_OK) status = sheaf__places_init(engine);
+#ifndef SHEAF_MODULE
+  if (status == SHEAF_OK) status = sheaf__verdicts_init(engine);
+#endif
   if (status) {
     sheaf_engine_free(engine);
     return status;
@@ -99,6 +105,9 @@ void sheaf_engine_free(sheaf_engine *engine) {
   sheaf_buf_deinit(&engine->delta);
   sheaf_buf_deinit(&engine->raw);
   sheaf_buf_deinit(&engine->checked_text);
+#ifndef SHEAF_MODULE
+  if (engine->verdicts[0].json.allocator != NULL) sheaf__verdicts_deinit(engine);
+#endif
   sheaf_buf_deinit(&engine->path_buf);
   sheaf_buf_deinit(&engine->params_buf);
   sheaf__free(&allocator, engine->option_text, engine->option_text_bytes);
@@ -265,6 +274,8 @@ int64_t sheaf_engine_body_read(sheaf_engine *engine, uint64_t exchange, uint64_t
   sheaf__call *call = sheaf__call_find(engine, exchange);
   if (call == NULL || !call->out) return SHEAF_E_NOT_FOUND;
   sheaf_slice body = call->exchange.body;
+  if (sheaf__is_flown(call) && body.data == NULL)
+    return sheaf__flight_body(engine, call->flight, offset, to, capacity);
   if (offset >= body.bytes) return 0;
   size_t bytes = (size_t)sheaf__min_u64(body.bytes - offset, capacity);
   memcpy(to, body.data + offset, bytes);
@@ -303,7 +314,11 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms) 
   if (engine->stop_class)
     sheaf__stopped_routes(engine); /* behind the timers: they bring rows back to stopped routes */
   if (engine->pumped_first != NULL) sheaf__groups_run(engine);
-  if (sheaf__first_flight(engine) != NULL) sheaf__flights_run(engine);
+  if (SHEAF__HAS_LANES) {
+    sheaf__survey(engine);
+    sheaf__auto_decide(engine);
+    if (sheaf__first_flight(engine) != NULL) sheaf__flights_run(engine);
+  }
   if (!engine->run_late && engine->run_deadline_ns <= engine->now_ns) {
     engine->run_late = true;
     sheaf__notice(engine, SHEAF_NOTICE_RUN_DEADLINE, 0, 0);
@@ -336,11 +351,17 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
     return 0;
   if (engine->store_failed && !engine->draining) return 0;
   if (engine->pull_due && !engine->input_ended) return 0;
+  if (SHEAF__HAS_LANES && (sheaf__flights_may_move(engine) ||
+                           (engine->auto_rows && engine->input_ended && !engine->draining)))
+    return 0;
   if (engine->opened && engine->events.count && !engine->event_pending)
     return 0; /* run_once ended before its work did */
   uint64_t at = SHEAF_NEVER;
+  if ((engine->request_pending || (SHEAF__HAS_LANES && sheaf__auto_due(engine))) &&
+      !engine->recovering) /* there was no memory for it */
+    at = sheaf__add_sat(engine->now_ns, SHEAF__MS);
   const sheaf__heap_node *first = sheaf__heap_peek(&engine->timers);
-  if (first != NULL) at = first->key;
+  if (first != NULL) at = sheaf__min_u64(at, first->key);
   if (engine->pumped_first != NULL && engine->rows_done < SHEAF__FLIGHT_RESULTS_MAX)
     at = sheaf__min_u64(at, engine->pump_again_ns); /* members whose reply came are to be told */
   if ((engine->rows_queued || sheaf__first_flight(engine) != NULL) && !engine->draining &&
@@ -354,5 +375,7 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
 bool sheaf_engine_is_idle(const sheaf_engine *engine) {
   return engine->input_ended && engine->events.count == 0 && !engine->event_pending &&
          engine->shown == NULL && engine->rows_inside == 0 && engine->calls_out == 0 &&
-         !engine->recovering && (sheaf__first_flight(engine) == NULL || engine->draining);
+         !engine->recovering &&
+         (!SHEAF__HAS_LANES ||
+          (sheaf__flights_rest(engine) && (engine->draining || sheaf__flights_over(engine))));
 }

@@ -57,6 +57,15 @@ void sheaf__twins_end(sheaf_engine *engine, sheaf__row *leader, uint32_t error_c
                       const char *message);
 void sheaf__row_reclass(sheaf_engine *engine, sheaf__row *row, uint32_t klass);
 
+/* verdict.c: structured answers; only where SHEAF__HAS_ANSWERS */
+int32_t sheaf__verdicts_init(sheaf_engine *engine);
+void sheaf__verdicts_deinit(sheaf_engine *engine);
+void sheaf__verdict_fill(sheaf_engine *engine, const sheaf__row *row, sheaf_result *r, bool shown);
+bool sheaf__asks_again(sheaf_engine *engine, sheaf__call *call);
+sheaf__next sheaf__next_of(sheaf_engine *engine, sheaf__row *row, sheaf__call *call,
+                           const sheaf_decoded *d);
+bool sheaf__ends_as_kept(sheaf_engine *engine, sheaf__row *row);
+
 /* cache.c */
 sheaf__answer *sheaf__cache_find(sheaf_engine *engine, const sheaf__row *row);
 void sheaf__cache_keep(sheaf_engine *engine, const sheaf__row *row);
@@ -87,9 +96,12 @@ void sheaf__request_copy(sheaf_request *to, const sheaf_request *given);
 void sheaf__row_time(sheaf_engine *engine, sheaf__row *row);
 bool sheaf__meets_unknown(sheaf_engine *engine, sheaf__row *row);
 sheaf__cost sheaf__row_cost(const sheaf__row *row, const sheaf__pool *pool);
-int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *request, uint64_t index);
-int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row,
-                            const sheaf__lane_action *action);
+int32_t sheaf__admit_again(sheaf_engine *engine, const sheaf_request *request, uint64_t index,
+                           sheaf__row **row);
+int32_t sheaf__row_stand_in(sheaf_engine *engine, sheaf__row *row, const sheaf_request *request,
+                            uint64_t index, const uint8_t fingerprint[16]);
+void sheaf__row_leave(sheaf_engine *engine, sheaf__row *row);
+uint64_t sheaf__row_inputs(const sheaf_engine *engine, const sheaf__row *row);
 int32_t sheaf__admit_refused(sheaf_engine *engine, const sheaf_request *request,
                              const sheaf_parse_error *error);
 
@@ -101,23 +113,60 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms);
 void sheaf__call_unsent(sheaf_engine *engine,
                         sheaf__call *call); /* a START that will not be handed out */
 
-/* flights.c: lanes of many rows */
-int32_t sheaf__engine_set_lane(sheaf_engine *engine,
-                               const sheaf__lane *lane); /* before the first step */
-int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__lane *lane, const sheaf__row *row);
+/* flights.c: lanes of many rows: their lives and wishes */
+int32_t sheaf__flight_new(sheaf_engine *engine, uint64_t id, uint32_t route, uint32_t path,
+                          sheaf__flight **flight);
+void sheaf__flight_forget(sheaf_engine *engine, sheaf__flight *flight);
 int32_t sheaf__flights_run(sheaf_engine *engine);
 void sheaf__flight_timer(sheaf_engine *engine, sheaf__heap_node *node);
+int32_t sheaf__flight_tell(sheaf_engine *engine, sheaf__flight *flight, sheaf__lane_input *input);
+/* Some flight could go on without hearing of anything; nothing of any is under way. */
+bool sheaf__flights_may_move(const sheaf_engine *engine);
+bool sheaf__flights_rest(const sheaf_engine *engine);
+/* Nothing that they wait for will come in this run. */
+bool sheaf__flights_over(const sheaf_engine *engine);
+void sheaf__flights_deinit(sheaf_engine *engine);
+
+/* flight_rows.c: how rows get in, come by, and get out */
+/* Whether rows of this kind travel in jobs here at all; NULL: they do, else the sentence why not. */
+const char *sheaf__jobs_refuse(const sheaf_engine *engine, const sheaf__row *row);
+/* Takes a built row into the open flight of its kind. Its memory is free again afterwards.
+ * SHEAF_E_FIELD, SHEAF_E_TOO_LONG: it cannot travel so. */
+int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__row *row, bool is_auto);
+/* Whether a job of an earlier run holds the row of the input with this index, and then that it comes
+ * by: SHEAF_E_OTHER_RUN if its text has changed. */
+bool sheaf__flight_holds(const sheaf_engine *engine, uint64_t index);
+int32_t sheaf__flight_pass(sheaf_engine *engine, const sheaf__row *row, bool is_done);
+int32_t sheaf__flight_row_done(sheaf_engine *engine, sheaf__flight *flight,
+                               const sheaf__lane_action *action);
+
+/* flight_calls.c: a flight's exchange, out and back */
 int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *flight, sheaf__call *call);
+int64_t sheaf__flight_body(sheaf_engine *engine, sheaf__flight *flight, uint64_t offset, void *to,
+                           size_t capacity);
 bool sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call);
 void sheaf__flight_reply(sheaf_engine *engine, sheaf__call *call);
+
+void sheaf__flight_settle_in(sheaf_engine *engine, sheaf__flight *flight, uint32_t route,
+                             uint32_t path);
+
+/* flight_records.c: records of earlier runs, news for the caller, the provider's own list */
 int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice payload);
-void sheaf__flights_deinit(sheaf_engine *engine);
+int32_t sheaf__job_news_push(sheaf_engine *engine, const sheaf__flight *flight,
+                             const sheaf_job_status *status);
+void sheaf__job_news_show(sheaf_engine *engine, sheaf_event *event);
+void sheaf__job_news_deinit(sheaf_engine *engine);
+int32_t sheaf__survey(sheaf_engine *engine);
+/* Lane auto: decides when more rows came than its threshold, or the input ended. */
+bool sheaf__auto_due(const sheaf_engine *engine);
+int32_t sheaf__auto_decide(sheaf_engine *engine);
 
 /* launch.c */
 int32_t sheaf__launch(sheaf_engine *engine);
 
 void sheaf__row_launched(sheaf_engine *engine, sheaf__row *row, uint32_t place);
 bool sheaf__gate_open(sheaf_engine *engine, const sheaf__route *route);
+bool sheaf__budget_allows(const sheaf_engine *engine, int64_t bound);
 int64_t sheaf__cost_bound(const sheaf_engine *engine, const sheaf__row *row,
                           const sheaf__cost *cost);
 

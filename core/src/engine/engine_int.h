@@ -102,8 +102,9 @@ struct sheaf__row {
   sheaf__call *call; /* FLYING, and DONE when a reply stands behind the result */
   union {
     const char *message;   /* local errors: static */
-    sheaf__answer *answer; /* DONE as LOCAL or CACHED */
+    sheaf__answer *answer; /* DONE as LOCAL, CACHED or KEPT */
   } said;
+  sheaf__answer *kept; /* of an attempt that was made again for its answer; mostly NULL */
   struct sheaf__history *history; /* NULL until a first failure */
   sheaf__bond *bond;              /* NULL: it travels alone */
   uint32_t body_bytes;
@@ -124,6 +125,8 @@ struct sheaf__row {
   uint8_t lane;
   uint8_t last_place; /* index of the endpoint of the latest attempt */
   uint8_t error_class;
+  uint8_t asked_again; /* for its answer's sake */
+  bool asks_again;     /* and is about to be */
 };
 
 enum { /* flags of a row */
@@ -139,7 +142,9 @@ enum { /* flags of a row */
        SHEAF__ROW_LOCAL = 0x200,       /* answered by a hook */
        SHEAF__ROW_RAW = 0x400,         /* its deltas carry the stream's bytes */
        SHEAF__ROW_SOLO = 0x800,        /* it is not merged any more */
-       SHEAF__ROW_SHADOW = 0x1000      /* nobody's request: canary.c */
+       SHEAF__ROW_SHADOW = 0x1000,     /* nobody's request: canary.c */
+       SHEAF__ROW_RESCUED = 0x2000,    /* a job gave it back */
+       SHEAF__ROW_KEPT = 0x8000        /* an earlier attempt's answer stands: verdict.c */
 };
 
 /* What failed attempts left behind. */
@@ -250,24 +255,55 @@ typedef struct sheaf__path {
 
 /* A flight of a lane of many rows. Its members are in the lane's own state. */
 struct sheaf__flight {
-  sheaf__flight *next;
+  sheaf__flight *next; /* oldest first */
   const sheaf__lane *lane;
   void *state;
+  sheaf__lane_setup setup; /* the lane keeps its address */
   uint64_t id;
   uint32_t route;
-  uint32_t members;
+  uint32_t path;
+  uint32_t seat; /* its account: all its calls go there */
+  uint64_t members;
+  uint64_t held;        /* of an earlier run's, as its records told */
+  uint64_t passed;      /* of an earlier run's: came by in the input */
+  uint64_t rescued;     /* handed on to the live lane */
+  uint64_t spool_bytes; /* written so far */
+  int64_t reserved_usd_nano;
+  bool from_records;
   bool ready; /* full, or of an earlier run: nobody joins any more */
   bool begun;
-  bool wants_exchange; /* action waits for the gate, then for its reply */
-  bool dry;            /* the lane wanted nothing more when last asked */
-  bool stuck;   /* action could not be carried out for lack of memory: again at the next step */
-  uint32_t tag; /* of the record or timer it waits for */
+  bool parked;                /* nothing more in this run */
+  bool wants_turn;            /* fewer jobs than max_jobs must be there first */
+  bool has_turn;              /* it is one of them */
+  bool wants_exchange;        /* action waits for the gate */
+  bool is_out;                /* and now for its reply */
+  const sheaf_job_call *call; /* what is out */
+  bool dry;                   /* the lane wanted nothing more when last asked */
+  bool stuck;                 /* action could not be carried out yet: again at the next step */
+  uint32_t tag;               /* of the record or timer it waits for */
   uint32_t record_type;
   uint64_t ticket; /* of the record it waits for; 0: none */
   sheaf_buf record;
   sheaf__heap_node timer;
   sheaf__lane_action action;
+  /* The exchange: its address, and its body as it is pulled. */
+  sheaf_buf url;
+  sheaf_header *headers;
+  uint32_t header_capacity;
+  sheaf_buf chunk;     /* of a streamed reply, that the lane is at */
+  sheaf_buf entry;     /* an entry on its way into the spool, or out of it */
+  uint64_t rows_bytes; /* of the rows in the body */
+  uint64_t pulled;     /* of the body so far */
+  uint64_t pull_at;    /* in the spool */
+  uint64_t pull_left;  /* of the row that is there */
 };
+
+/* What became known of a job, kept until the caller was shown it. */
+typedef struct sheaf__job_news {
+  struct sheaf__job_news *next;
+  size_t bytes; /* of the whole block */
+  sheaf_job_status status;
+} sheaf__job_news;
 
 /* Rows that wait for one another because they may share a call: company.c. Its item stands in the
  * route's queue as soon as they may leave; until the gate has room, others join. */
@@ -357,7 +393,9 @@ struct sheaf__group {
 #define SHEAF__FLIGHT_RECORD UINT32_MAX /* an APPEND entry whose record stands in its flight */
 #define SHEAF__FLIGHT_RESULTS_MAX 256   /* results of flights that may wait to be taken */
 #define SHEAF__FLIGHT_BYTES_MAX \
-  ((size_t)256 << 10) /* of a streamed reply that its lane has not taken */
+  ((size_t)256 << 10)             /* of a streamed reply that its lane has not taken */
+#define SHEAF__JOB_NEWS_MAX 1024u /* that nobody takes; more are dropped */
+#define SHEAF__JOBS_MAX 64u       /* side by side, where the provider names no number */
 
 typedef struct sheaf__event_entry {
   uint32_t kind;
@@ -409,6 +447,14 @@ typedef struct sheaf__ranges {
   uint32_t count;
   uint32_t capacity;
 } sheaf__ranges;
+
+/* What an answer's JSON is worth. */
+typedef struct sheaf__verdict {
+  sheaf_buf json;
+  sheaf_answer answer;
+  sheaf_schema_fault fault;
+  const char *why; /* what is wrong; empty: nothing */
+} sheaf__verdict;
 
 struct sheaf_engine {
   uint64_t magic;
@@ -550,13 +596,21 @@ struct sheaf_engine {
   uint32_t merge_seen;    /* of those, up to 32 */
   sheaf__histogram group_waits;
 
-  /* other lanes */
-  const sheaf__lane *lanes[4];
+  /* jobs: flights.c, flight_calls.c, flight_rows.c, flight_records.c */
   sheaf__flight *flights;
   uint32_t flight_count;
   uint64_t flight_seq;
-  uint64_t rows_held; /* members of flights: outside of the engine's memory, not over */
-  sheaf__ranges held; /* indexes that flights of earlier runs hold */
+  sheaf__job_news *news_first, *news_last, *news_shown;
+  uint32_t news_count;
+  uint64_t jobs_turned; /* flights that have their turn */
+  uint64_t auto_rows;   /* of lane auto, in the queue until it is decided how they travel */
+  bool auto_decided;
+  bool surveyed;
+  sheaf_spool spool;
+  bool has_spool;
+  uint64_t rows_rescued; /* that jobs gave back and that are inside */
+  uint64_t rows_held;    /* members of flights: outside of the engine's memory, not over */
+  sheaf__ranges held;    /* indexes that flights of earlier runs hold */
 
   /* statistics */
   sheaf_stats stats;
@@ -566,6 +620,10 @@ struct sheaf_engine {
   uint64_t series_area; /* of the span that is not over: in flight x us */
   uint32_t rate_slots[10];
   uint64_t rate_second;
+
+  /* structured answers: verdict.c */
+  sheaf_schema *schema;       /* NULL: none */
+  sheaf__verdict verdicts[2]; /* of the result that is shown; of one that is looked at inside */
 };
 
 #define SHEAF__ENGINE_MAGIC 0x7368656166656e67ull
@@ -588,20 +646,26 @@ static inline const uint8_t *sheaf__row_fingerprint(const sheaf__row *row) {
   return (const uint8_t *)row->text + row->body_bytes + row->id_bytes;
 }
 
-/* In the package's modules (SHEAF_MODULE) nothing ever sets a hook, a log or a lane of many rows: the
- * code behind them falls away there, 2.5 KB of a module after brotli. */
+/* In the package's modules (SHEAF_MODULE) nothing ever sets a hook or a log, and jobs have a module of
+ * their own: the code behind them falls away. */
 #ifdef SHEAF_MODULE
 #define SHEAF__HAS_HOOK(engine, slot) false
 #define SHEAF__HAS_LOG(engine) false
-#define SHEAF__HAS_LANES false
 #else
 #define SHEAF__HAS_HOOK(engine, slot) ((engine)->hooks.slot != NULL)
 #define SHEAF__HAS_LOG(engine) ((engine)->host.log != NULL)
+#endif
+#if defined(SHEAF_MODULE) && !defined(SHEAF_MODULE_JOBS)
+#define SHEAF__HAS_LANES false
+#else
 #define SHEAF__HAS_LANES true
 #endif
-static inline const sheaf__lane *sheaf__lane_of(const sheaf_engine *engine, uint32_t kind) {
-  return SHEAF__HAS_LANES ? engine->lanes[kind] : NULL;
-}
+/* Structured answers are judged by the package itself. */
+#ifdef SHEAF_MODULE
+#define SHEAF__HAS_ANSWERS(engine) false
+#else
+#define SHEAF__HAS_ANSWERS(engine) ((engine)->options.json || (engine)->schema != NULL)
+#endif
 static inline sheaf__flight *sheaf__first_flight(const sheaf_engine *engine) {
   return SHEAF__HAS_LANES ? engine->flights : NULL;
 }

@@ -163,6 +163,9 @@ int32_t sheaf_engine_next_event(sheaf_engine *engine, sheaf_event *event) {
         event->custom_id = sheaf__row_id(entry.row);
         event->user = entry.row->user;
         return SHEAF_OK;
+      case SHEAF_EVENT_JOB:
+        if (SHEAF__HAS_LANES) sheaf__job_news_show(engine, event);
+        return SHEAF_OK;
       case SHEAF_EVENT_GROUP:
         engine->group_events_queued--;
         *event = (sheaf_event){.kind = SHEAF_EVENT_GROUP,
@@ -236,6 +239,10 @@ int32_t sheaf_engine_next_action(sheaf_engine *engine, sheaf_action *action) {
     if (head == NULL) return SHEAF_E_EMPTY;
     sheaf__action_entry entry = *head;
     memset(action, 0, sizeof *action);
+    if (entry.kind == SHEAF_ACTION_APPEND && engine->store_failed) {
+      sheaf__ring_pop(&engine->actions); /* nothing follows a record that was lost */
+      continue;
+    }
     if (entry.kind == SHEAF_ACTION_APPEND) {
       int32_t status = show_records(engine, &entry, action);
       if (status) return status;

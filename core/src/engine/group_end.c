@@ -245,7 +245,8 @@ static void refuse_part(sheaf_engine *engine, sheaf__group *g, sheaf__row *row, 
     sheaf__complete(engine, row, d->error_class, NULL);
     return;
   }
-  sheaf__next next = sheaf__decide(engine, row, call, d, true);
+  sheaf__next next = SHEAF__HAS_ANSWERS(engine) ? sheaf__next_of(engine, row, call, d)
+                                                : sheaf__decide(engine, row, call, d, true);
   if (next.next == SHEAF__NEXT_COMPLETE) {
     sheaf__complete(engine, row, next.error_class, NULL);
     return;
@@ -278,6 +279,7 @@ static int32_t give_part(sheaf_engine *engine, sheaf__group *g, sheaf__row *row)
   call->share_usd_nano = sheaf__group_cost_share(engine, g, row);
   row->lane = SHEAF_LANE_MERGED;
   row->billing = (uint8_t)sheaf__max_u64(row->billing, d->billing);
+  if (SHEAF__HAS_ANSWERS(engine)) sheaf__asks_again(engine, call);
   if (d->error_class == SHEAF_CLASS_NONE && SHEAF__HAS_HOOK(engine, validate) &&
       !sheaf__valid(engine, call))
     sheaf__fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,

@@ -18,7 +18,7 @@ int64_t sheaf__cost_bound(const sheaf_engine *engine, const sheaf__row *row,
 }
 
 /* 0: the cap allows it. Else SHEAF_NEVER: ask again when something has settled. */
-static bool budget_allows(const sheaf_engine *engine, int64_t bound) {
+bool sheaf__budget_allows(const sheaf_engine *engine, int64_t bound) {
   if (engine->options.budget_usd_nano == SHEAF_NEVER) return true;
   int64_t used = sheaf__add_sat_i64(engine->spent_usd_nano, engine->reserved_usd_nano);
   used = sheaf__add_sat_i64(used, engine->stats.unknown_usd_nano);
@@ -234,7 +234,7 @@ static int32_t launch_row(sheaf_engine *engine, sheaf__route *route, sheaf__row 
   seat_choice choice = choose_seat(engine, route, row, &cost);
   if (!choice.found) return blocked(engine, route, &choice);
   int64_t bound = sheaf__cost_bound(engine, row, &cost);
-  if (!budget_allows(engine, bound)) return over_budget(engine, route);
+  if (!sheaf__budget_allows(engine, bound)) return over_budget(engine, route);
   return start(engine, route, row, choice.seat, &cost, bound);
 }
 
@@ -279,7 +279,7 @@ static int32_t launch_company(sheaf_engine *engine, sheaf__route *route, sheaf__
     return launch_row(engine, route, first);
   }
   choice = choose_seat(engine, route, first, &g->cost);
-  bool affordable = budget_allows(engine, g->bound_usd_nano);
+  bool affordable = sheaf__budget_allows(engine, g->bound_usd_nano);
   if (choice.found && affordable) {
     status = sheaf__group_build(engine, g);
     bool apart = status != SHEAF_OK && status != SHEAF_E_NOMEM;
@@ -318,18 +318,17 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
 /* An exchange of a flight: the same gate, reserved as one request without tokens of its own. */
 static int32_t launch_flight(sheaf_engine *engine, sheaf__flight *f) {
   const sheaf__cost cost = {0, 0};
-  const sheaf__route *route = &engine->routes[f->route];
-  sheaf__row nobody = {.attempts = 0};
-  seat_choice choice = choose_seat(engine, route, &nobody, &cost);
-  if (!choice.found) {
-    engine->next_start_all_ns = sheaf__min_u64(engine->next_start_all_ns, choice.wait_until_ns);
+  uint32_t limited_by = SHEAF_LIMITED_BY_NOTHING;
+  uint64_t wait = seat_gate(engine, &engine->seats[f->seat], &cost, &limited_by);
+  if (wait) {
+    engine->next_start_all_ns = sheaf__min_u64(engine->next_start_all_ns, wait);
     return SHEAF_E_EMPTY;
   }
   sheaf__call *call;
   int32_t status = start_reserve(engine, 1);
   if (status == SHEAF_OK) status = sheaf__call_take(engine, &call);
   if (status) return status;
-  call->seat = choice.seat;
+  call->seat = f->seat;
   status = sheaf__flight_call(engine, f, call);
   if (status) {
     sheaf__call_release(engine, call);
@@ -411,6 +410,10 @@ int32_t sheaf__launch(sheaf_engine *engine) {
   if (engine->draining || engine->recovering || engine->store_failed || engine->paused)
     return SHEAF_OK;
   engine->launch_due = false;
+  if (SHEAF__HAS_LANES && engine->auto_rows) { /* how they travel is not decided */
+    engine->next_start_all_ns = SHEAF_NEVER;
+    return SHEAF_OK;
+  }
   int32_t status = SHEAF_OK;
   engine->stats.limited_by = engine->rows_queued == 0 && engine->rows_waiting
                                  ? SHEAF_LIMITED_BY_RETRY

@@ -78,6 +78,27 @@ static const sheaf_option options_table[] = {
     OPTION(class_wait_low_ms, 1, 604800000, 900000, "a low one, ms"),
     OPTION(class_wait_deferrable_ms, 1, 604800000, 21600000, "a deferrable one, ms"),
     CHOICE(group_events, "no|yes", 1, 0, "an event at every change of a group's state"),
+#ifndef __wasm__ /* the package reads answers by itself, and its list comes from a module */
+    CHOICE(json, "no|yes", 1, 0, "answers are JSON: read leniently, scored, asked again"),
+    OPTION(json_retries, 0, 5, 1, "how often an answer that is not the JSON wanted is asked again"),
+#endif
+    /* Jobs. Waits and the hour: what providers' clients take (algorithms.md 9). */
+    CHOICE(lane, "live|merged|batch|auto", 3, SHEAF_LANE_LIVE,
+           "how requests travel: at once, in provider jobs, or by their number"),
+    OPTION(batch_threshold, 0, 1000000, 20, "lane auto: so many requests or fewer run live"),
+    OPTION(poll_interval_ms, 100, 3600000, 30000, "first wait between two polls of a job, ms"),
+    OPTION(poll_max_ms, 100, 3600000, 300000, "longest wait between two polls, ms"),
+    OPTION(batch_timeout_ms, 0, 2592000000, 0,
+           "a job not done after this is cancelled, the rest run live, ms; 0: lane auto 1 hour, "
+           "batch none"),
+    OPTION(max_requests_per_job, 0, 10000000, 0,
+           "requests of one job; 0: lane auto 5000, batch the provider's own"),
+    OPTION(max_jobs, 0, 10000, 0, "jobs side by side; 0: the provider's own, at most 64"),
+    OPTION(max_job_tokens, 0, 1000000000000, 0, "input tokens of one job; 0: not limited"),
+    OPTION(completion_window_hours, 0, 8760, 0, "window asked of the provider; 0: its own"),
+    CHOICE(rescue, "off|live", 1, SHEAF_RESCUE_LIVE, "what becomes of rows that a job lost"),
+    CHOICE(batch_mode, "run|submit|collect|status|cancel|survey", 5, SHEAF_BATCH_RUN,
+           "how far jobs are taken in this run"),
 };
 
 #define OPTION_COUNT (sizeof options_table / sizeof options_table[0])

@@ -78,7 +78,7 @@ static void result_init(sheaf_result *r) {
 void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row, sheaf_result *r,
                         sheaf_buf *text) {
   result_init(r);
-  bool answered = (row->flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED)) != 0;
+  bool answered = (row->flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED | SHEAF__ROW_KEPT)) != 0;
   if (answered)
     fill_from_answer(row->said.answer, r, text);
   else if (row->call != NULL)
@@ -87,6 +87,11 @@ void sheaf__result_fill(sheaf_engine *engine, const sheaf__row *row, sheaf_resul
   r->ok = row->error_class == SHEAF_CLASS_NONE;
   r->local = (row->flags & SHEAF__ROW_LOCAL) != 0;
   r->cached = (row->flags & SHEAF__ROW_CACHED) != 0;
+  if (row->flags & SHEAF__ROW_KEPT) {
+    r->endpoint = engine->places[row->last_place].options.name;
+    r->streamed = (row->flags & SHEAF__ROW_STREAM) != 0;
+  }
+  if (SHEAF__HAS_ANSWERS(engine)) sheaf__verdict_fill(engine, row, r, text == &engine->text);
   if (row->flags & SHEAF__ROW_TWIN) { /* the times of the call are its leader's */
     r->deduplicated = r->ok && !r->local;
     r->latency_ns = 0;

@@ -8,6 +8,7 @@
 /* What a failure is to its row: sent or not, and what the fallback hook makes of it. */
 static void end_failed(sheaf_engine *engine, sheaf__row *row, uint32_t error_class,
                        const char *message) {
+  if (SHEAF__HAS_ANSWERS(engine) && sheaf__ends_as_kept(engine, row)) return;
   row->error_class = (uint8_t)error_class;
   row->said.message = message;
   bool refused_here = row->attempts == 0 && error_class == SHEAF_CLASS_INVALID_REQUEST;
@@ -46,6 +47,7 @@ void sheaf__complete(sheaf_engine *engine, sheaf__row *row, uint32_t error_class
   }
   row->state = SHEAF__AT_DONE;
   engine->rows_done++;
+  if (SHEAF__HAS_LANES && (row->flags & SHEAF__ROW_RESCUED)) engine->rows_rescued--;
   if (error_class != SHEAF_CLASS_NONE) end_failed(engine, row, error_class, message);
   sheaf__tally_done(engine, row, row->error_class, !(row->flags & SHEAF__ROW_UNSENT));
   sheaf__event_push(engine, SHEAF_EVENT_RESULT, row, 0);
@@ -522,6 +524,7 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
   call->ended_ns = engine->now_ns;
   sheaf__call_read(engine, call, d);
   bool shadow = (row->flags & SHEAF__ROW_SHADOW) != 0;
+  if (SHEAF__HAS_ANSWERS(engine)) sheaf__asks_again(engine, call);
   if (d->error_class == SHEAF_CLASS_NONE && SHEAF__HAS_HOOK(engine, validate) && !shadow &&
       !sheaf__valid(engine, call))
     sheaf__fail(d, SHEAF_CLASS_INVALID_RESPONSE, SHEAF_BILLING_BILLED, true,
@@ -550,7 +553,8 @@ static void end_call(sheaf_engine *engine, sheaf__call *call) {
         NULL);
     return;
   }
-  sheaf__next next = sheaf__decide(engine, row, call, d, true);
+  sheaf__next next = SHEAF__HAS_ANSWERS(engine) ? sheaf__next_of(engine, row, call, d)
+                                                : sheaf__decide(engine, row, call, d, true);
   if (next.next == SHEAF__NEXT_COMPLETE) {
     bool key = sheaf__is_of_the_key(d);
     bool drained = next.error_class == SHEAF_CLASS_CANCELLED && !(row->flags & SHEAF__ROW_CANCEL);

@@ -66,7 +66,7 @@ void sheaf__row_unindex(sheaf_engine *engine, sheaf__row *row) {
 
 /* A row has at most one result, one discard and one delta untaken. */
 uint64_t sheaf__events_room(const sheaf_engine *engine, uint32_t rows) {
-  return (uint64_t)rows * 3 + SHEAF__NOTICES_MAX + engine->group_events_queued;
+  return (uint64_t)rows * 3 + SHEAF__NOTICES_MAX + engine->group_events_queued + engine->news_count;
 }
 
 static int32_t make_rows(sheaf_engine *engine) {
@@ -120,8 +120,11 @@ void sheaf__row_release(sheaf_engine *engine, sheaf__row *row) {
   SHEAF_ASSERT(row->item.node.at == 0 && row->timer.at == 0 && row->call == NULL);
   if (row->history != NULL) sheaf__free(&engine->allocator, row->history, sizeof *row->history);
   if (row->bond != NULL) sheaf__bond_release(engine, row);
-  if (row->flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED))
+  if (row->flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED | SHEAF__ROW_KEPT))
     sheaf__answer_release(engine, row->said.answer);
+#ifndef SHEAF_MODULE
+  sheaf__answer_release(engine, row->kept);
+#endif
   sheaf__row_unindex(engine, row);
   char *text = row->text;
   uint32_t capacity = row->text_capacity;
@@ -231,8 +234,11 @@ void sheaf__slots_deinit(sheaf_engine *engine) {
   for (uint32_t i = 0; i < engine->row_chunk_count; i++) {
     sheaf__row *chunk = engine->row_chunks[i];
     for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
-      if (chunk[k].flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED))
+      if (chunk[k].flags & (SHEAF__ROW_LOCAL | SHEAF__ROW_CACHED | SHEAF__ROW_KEPT))
         sheaf__answer_release(engine, chunk[k].said.answer);
+#ifndef SHEAF_MODULE
+      sheaf__answer_release(engine, chunk[k].kept);
+#endif
       sheaf__free(a, chunk[k].text, chunk[k].text_capacity);
       sheaf__free(a, chunk[k].history, sizeof(sheaf__history));
     }

@@ -1,6 +1,8 @@
 /* stats_text.c: statistics as JSON, as OpenMetrics text, as one line, and the time that is left.
  *
- * Both formats are a table each, a row a member: what is told, where it stands, how it is written. */
+ * Both formats are a table each, a row a member: what is told, where it stands, how it is written. A module
+ * of WebAssembly hands out the numbers alone (sheaf_stats_numbers); its host writes the texts, by the same
+ * tables (sheaf_stats_layout). */
 #include "engine/engine_int.h"
 
 const char *sheaf_limited_by_name(uint32_t limited_by) {
@@ -73,6 +75,13 @@ static void tell(told *t, const sheaf_stats *s) {
   t->efficiency_milli = sheaf_stats_efficiency_milli(s);
   t->normal = s->admitted > classed ? s->admitted - classed : 0;
   t->waiting = s->queued + s->waiting_retry;
+}
+
+int32_t sheaf_stats_numbers(const sheaf_stats *stats, sheaf_buf *out) {
+  told t;
+  memset(&t, 0, sizeof t);
+  tell(&t, stats);
+  return sheaf_buf_append(out, (const char *)&t, sizeof t);
 }
 
 /* How a value stands, and is written. */
@@ -187,8 +196,9 @@ static void key(sheaf_buf *out, const char *name) {
   sheaf_buf_append_text(out, "\":");
 }
 
+static const char quantile_names[][5] = {"mean", "p50", "p90", "p95", "p99", "max"};
+
 static void quantiles(sheaf_buf *out, const sheaf_quantiles *q) {
-  static const char names[][5] = {"mean", "p50", "p90", "p95", "p99", "max"};
   if (q->count == 0) {
     sheaf_buf_append_text(out, "null");
     return;
@@ -198,7 +208,7 @@ static void quantiles(sheaf_buf *out, const sheaf_quantiles *q) {
   key(out, "count");
   sheaf_buf_append_u64(out, q->count);
   for (uint32_t i = 0; i < sizeof ns / sizeof ns[0]; i++) {
-    key(out, names[i]);
+    key(out, quantile_names[i]);
     decimal(out, ns[i] / 1000, 1000);
   }
   sheaf_buf_append_text(out, "}");
@@ -254,13 +264,6 @@ int32_t sheaf_stats_json(const sheaf_stats *stats, sheaf_buf *out) {
 
 /* ---- OpenMetrics: https://github.com/OpenObservability/OpenMetrics, text format 1.0 ---- */
 
-/* A module has no room for sentences; a family needs none. */
-#ifdef SHEAF_NO_HELP
-#define HELP(text) NULL
-#else
-#define HELP(text) text
-#endif
-
 /* A sample; the first of a family has its help. label: "name=\"value\"", or NULL. */
 typedef struct metric {
   const char *name;
@@ -272,11 +275,11 @@ typedef struct metric {
 } metric;
 
 #define COUNTER(name, field, kind, text) \
-  { name, HELP(text), NULL, offsetof(told, field), kind, true }
+  { name, text, NULL, offsetof(told, field), kind, true }
 #define GAUGE(name, field, kind, text) \
-  { name, HELP(text), NULL, offsetof(told, field), kind, false }
+  { name, text, NULL, offsetof(told, field), kind, false }
 #define LABELLED(name, label, field, text) \
-  { name, HELP(text), label, offsetof(told, field), COUNT, true }
+  { name, text, label, offsetof(told, field), COUNT, true }
 #define ALSO(label, field) \
   { NULL, NULL, label, offsetof(told, field), COUNT, true }
 
@@ -368,12 +371,13 @@ static void seconds(sheaf_buf *out, uint64_t ns) {
   sheaf_buf_append_text(out, "\n");
 }
 
+static const char *const summary_labels[] = {"quantile=\"0.5\"", "quantile=\"0.9\"",
+                                             "quantile=\"0.95\"", "quantile=\"0.99\""};
+
 static void summary(sheaf_buf *out, const char *name, const sheaf_quantiles *q) {
-  static const char *const labels[] = {"quantile=\"0.5\"", "quantile=\"0.9\"", "quantile=\"0.95\"",
-                                       "quantile=\"0.99\""};
   const uint64_t ns[] = {q->p50_ns, q->p90_ns, q->p95_ns, q->p99_ns};
   for (uint32_t i = 0; i < 4; i++) {
-    sample(out, name, "", labels[i]);
+    sample(out, name, "", summary_labels[i]);
     seconds(out, ns[i]);
   }
   sample(out, name, "_sum", NULL);
@@ -417,6 +421,99 @@ int32_t sheaf_stats_openmetrics(const sheaf_stats *stats, sheaf_buf *out) {
     }
   }
   sheaf_buf_append_text(out, "# EOF\n");
+  return out->status;
+}
+
+/* ---- The tables ---- */
+
+static void put_text(sheaf_buf *out, const char *name, const char *text) {
+  key(out, name);
+  if (text != NULL)
+    sheaf_buf_append_string(out, sheaf_slice_of(text));
+  else
+    sheaf_buf_append_text(out, "null");
+}
+
+static void put_number(sheaf_buf *out, const char *name, uint64_t number) {
+  key(out, name);
+  sheaf_buf_append_u64(out, number);
+}
+
+/* Opens an element: an object in an array, or the array itself. */
+static void open_element(sheaf_buf *out, bool is_first) {
+  sheaf_buf_append_text(out, is_first ? "{" : ",{");
+}
+
+static void put_strings(sheaf_buf *out, const char *name, const char *(*at)(uint32_t),
+                        uint32_t count) {
+  key(out, name);
+  sheaf_buf_append_text(out, "[");
+  for (uint32_t i = 0; i < count; i++) {
+    if (i) sheaf_buf_append_text(out, ",");
+    sheaf_buf_append_string(out, sheaf_slice_of(at(i)));
+  }
+  sheaf_buf_append_text(out, "]");
+}
+
+static const char *kind_name(uint32_t kind) {
+  static const char *const names[] = {"COUNT",     "MILLI",   "MICRO",  "MONEY",     "TRUTH",
+                                      "QUANTILES", "CLASSES", "SERIES", "LIMITED_BY"};
+  return names[kind];
+}
+
+static const char *quantile_name(uint32_t i) {
+  return i == 0 ? "count" : quantile_names[i - 1];
+}
+
+static const char *summary_label(uint32_t i) {
+  return summary_labels[i];
+}
+
+static void put_place(sheaf_buf *out, const char *name, uint32_t kind, uint32_t offset) {
+  put_text(out, "name", name);
+  put_number(out, "kind", kind);
+  put_number(out, "offset", offset);
+}
+
+/* Where the parts of the series lie, and names that no row of the tables holds. */
+static void put_places(sheaf_buf *out) {
+  key(out, "scales"); /* by kind: what a whole one counts as */
+  sheaf_buf_append_text(out, "[");
+  for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++) {
+    if (i) sheaf_buf_append_text(out, ",");
+    sheaf_buf_append_u64(out, scales[i]);
+  }
+  sheaf_buf_append_text(out, "]");
+  put_number(out, "bytes", sizeof(told));
+  put_number(out, "series_count", offsetof(told, s.series_count));
+  put_number(out, "series_span", offsetof(told, s.series_span_ns));
+  put_strings(out, "kinds", kind_name, LIMITED_BY + 1);
+  put_strings(out, "quantiles", quantile_name, 7);
+  put_strings(out, "summary", summary_label, 4);
+  put_strings(out, "limited_by", sheaf_limited_by_name, SHEAF_LIMITED_BY_RETRY + 1);
+}
+
+int32_t sheaf_stats_layout(sheaf_buf *out) {
+  sheaf_buf_append_text(out, "{");
+  put_places(out);
+  key(out, "members");
+  sheaf_buf_append_text(out, "[");
+  for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+    open_element(out, i == 0);
+    put_place(out, members[i].name, members[i].kind, members[i].offset);
+    sheaf_buf_append_text(out, "}");
+  }
+  sheaf_buf_append_text(out, "]");
+  key(out, "metrics");
+  sheaf_buf_append_text(out, "[");
+  for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+    open_element(out, i == 0);
+    put_place(out, metrics[i].name, metrics[i].kind, metrics[i].offset);
+    put_text(out, "label", metrics[i].label);
+    put_number(out, "counts", metrics[i].counts);
+    sheaf_buf_append_text(out, "}");
+  }
+  sheaf_buf_append_text(out, "]}");
   return out->status;
 }
 

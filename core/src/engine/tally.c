@@ -91,7 +91,7 @@ int64_t sheaf__tally_attempt(sheaf_engine *engine, const sheaf__row *row, const 
       add_known(&s->wasted_tokens, d->usage.input_total);
       add_known(&s->wasted_tokens, d->usage.output_total);
     }
-    cost = price_attempt(engine, row, d);
+    cost = call->has_share ? call->share_usd_nano : price_attempt(engine, row, d);
     if (cost == SHEAF_ABSENT) { /* billed, but not how much: its bound stands for it */
       s->cost_missing++;
       s->unknown_usd_nano = sheaf__add_sat_i64(s->unknown_usd_nano, call->reserved_usd_nano);
@@ -122,6 +122,7 @@ void sheaf__tally_done(sheaf_engine *engine, const sheaf__row *row, uint32_t err
   }
   s->succeeded++;
   sheaf__histogram_add(&engine->response, engine->now_ns - row->item.enqueued_ns);
+  if (row->flags & SHEAF__ROW_KEPT) return; /* the exchange that answered ended as a failed one */
   if (row->flags & (SHEAF__ROW_TWIN | SHEAF__ROW_CACHED | SHEAF__ROW_LOCAL)) {
     if (row->flags & SHEAF__ROW_LOCAL)
       s->answered_locally++;

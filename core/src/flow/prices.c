@@ -10,77 +10,18 @@
 #define PER_TOKENS 1000000
 #define NONE SHEAF_ABSENT
 
-#ifdef SHEAF_SMALL
+#ifdef SHEAF_MODULE
 
-/* Where size counts the rows are made at the first call, out of what takes a quarter of the room: names one behind the
- * other, prices as 32-bit thousands. They are the core's one table that is written to; a module has one thread. */
-#define ROW_JOINED(a, line) a##line
-#define ROW_NAME(line) ROW_JOINED(name, line)
-
-#define THOUSANDS_FIT(price) \
-  ((price) == NONE || ((price) % 1000 == 0 && (price) / 1000 < UINT32_MAX))
-#define PRICE(provider, model, in, out, read, write)                                          \
-  _Static_assert(                                                                             \
-      THOUSANDS_FIT(in) && THOUSANDS_FIT(out) && THOUSANDS_FIT(read) && THOUSANDS_FIT(write), \
-      "the price of " model " does not fit");
-#include "flow/price_table.inc"
-#undef PRICE
-
-static const struct {
-#define PRICE(provider, model, in, out, read, write) char ROW_NAME(__LINE__)[sizeof model];
-#include "flow/price_table.inc"
-#undef PRICE
-} model_names = {
-#define PRICE(provider, model, in, out, read, write) model,
-#include "flow/price_table.inc"
-#undef PRICE
-};
-
-#define THOUSANDS(price) ((price) == NONE ? UINT32_MAX : (uint32_t)((price) / 1000))
-static const uint32_t thousands[][4] = {
-#define PRICE(provider, model, in, out, read, write) \
-  {THOUSANDS(in), THOUSANDS(out), THOUSANDS(read), THOUSANDS(write)},
-#include "flow/price_table.inc"
-#undef PRICE
-};
-
-enum { openai, anthropic, gemini, ollama, sim };
-static const char *const provider_names[] = {"openai", "anthropic", "gemini", "ollama", "sim"};
-static const uint8_t row_providers[] = {
-#define PRICE(provider, model, in, out, read, write) provider,
-#include "flow/price_table.inc"
-#undef PRICE
-};
-
-#define ROW_COUNT (sizeof row_providers)
-
-static int64_t money_of(uint32_t price) {
-  return price == UINT32_MAX ? SHEAF_ABSENT : (int64_t)price * 1000;
-}
-
+/* Rows come from the host, the user's own and these: a module's memory is no place for a list that most runs need a line of. */
 const sheaf_price_table *sheaf_prices_builtin(void) {
-  static sheaf_price rows[ROW_COUNT];
-  static const sheaf_price_table table = {
-      .date = PRICE_TABLE_DATE,
-      .source = PRICE_TABLE_SOURCE,
-      .prices = rows,
-      .count = ROW_COUNT,
-  };
-  if (rows[0].model) return &table;
-  const char *name = (const char *)&model_names;
-  for (size_t i = 0; i < ROW_COUNT; i++) {
-    rows[i] = (sheaf_price){provider_names[row_providers[i]], name,
-                            money_of(thousands[i][0]),        money_of(thousands[i][1]),
-                            money_of(thousands[i][2]),        money_of(thousands[i][3])};
-    name += strlen(name) + 1;
-  }
+  static const sheaf_price_table table = {.date = "", .source = ""};
   return &table;
 }
 
 #else
 
 static const sheaf_price price_rows[] = {
-#define PRICE(provider, model, in, out, read, write) {#provider, model, in, out, read, write},
+#define PRICE(provider, model, in, out, read, write) {#provider, model, in, out, read, write, 0, 0},
 #include "flow/price_table.inc"
 #undef PRICE
 };

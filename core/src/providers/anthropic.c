@@ -431,4 +431,5 @@ const sheaf_provider sheaf__anthropic = {
     .share = sheaf__anthropic_share,
     .items = sheaf__anthropic_items,
     .part = sheaf__anthropic_part,
+    .jobs = SHEAF__JOBS(sheaf__anthropic_jobs),
 };

@@ -344,4 +344,5 @@ const sheaf_provider sheaf__gemini = {
     .share = sheaf__gemini_share,
     .items = sheaf__gemini_items,
     .part = sheaf__gemini_part,
+    .jobs = SHEAF__JOBS(sheaf__gemini_jobs),
 };

@@ -1,7 +1,7 @@
 /* openai.c: OpenAI's table entry, its streams and its rate-limit headers. Any compatible server
- * uses it.
+ * uses it; those with batch APIs of their own have entries of their own.
  *
- * Outline: chat and completions events; responses events; limits; the entry. Requests:
+ * Outline: chat and completions events; responses events; limits; the entries. Requests:
  * openai_build.c, replies: openai_decode.c. */
 #include "providers/openai.h"
 
@@ -190,24 +190,61 @@ static const sheaf_header headers[] = {
     {.name = SHEAF__TEXT("Content-Type"), .value = SHEAF__TEXT("application/json")},
 };
 
+/* What all servers that speak this language have in common. */
+#define DIALECT                                                                                   \
+  .struct_bytes = sizeof(sheaf_provider), .framing = SHEAF_FRAMING_SSE,                           \
+  .charge_tokens = SHEAF_CHARGE_RESERVE_MAX, .charge_output = SHEAF_CHARGE_RESERVE_MAX,           \
+  .build = sheaf__openai_build, .decode = sheaf__openai_decode, .classify = classify,             \
+  .event = sheaf__openai_event, .read_limits = read_limits, .tool_call = sheaf__openai_tool_call, \
+  .traits = sheaf__openai_traits, .share = sheaf__openai_share, .items = sheaf__openai_items,     \
+  .part = sheaf__openai_part
+
 const sheaf_provider sheaf__openai = {
-    .struct_bytes = sizeof(sheaf_provider),
-    .framing = SHEAF_FRAMING_SSE,
+    DIALECT,
     .name = "openai",
     .base_url = "https://api.openai.com/v1",
     .key_variables = "OPENAI_API_KEY",
     .headers = headers,
     .header_count = sizeof headers / sizeof headers[0],
-    .charge_tokens = SHEAF_CHARGE_RESERVE_MAX,
-    .charge_output = SHEAF_CHARGE_RESERVE_MAX,
-    .build = sheaf__openai_build,
-    .decode = sheaf__openai_decode,
-    .classify = classify,
-    .event = sheaf__openai_event,
-    .read_limits = read_limits,
-    .tool_call = sheaf__openai_tool_call,
-    .traits = sheaf__openai_traits,
-    .share = sheaf__openai_share,
-    .items = sheaf__openai_items,
-    .part = sheaf__openai_part,
+    .jobs = SHEAF__JOBS(sheaf__openai_jobs),
 };
+
+#if SHEAF__HAS_JOBS
+
+static const sheaf_header azure_headers[] = {
+    {.name = SHEAF__TEXT("api-key"), .credential_id = 1},
+    {.name = SHEAF__TEXT("Content-Type"), .value = SHEAF__TEXT("application/json")},
+};
+
+/* Every resource has its own address: https://RESOURCE.openai.azure.com/openai/v1. */
+const sheaf_provider sheaf__azure = {
+    DIALECT,
+    .name = "azure",
+    .base_url = "",
+    .key_variables = "AZURE_OPENAI_API_KEY",
+    .headers = azure_headers,
+    .header_count = sizeof azure_headers / sizeof azure_headers[0],
+    .jobs = SHEAF__JOBS(sheaf__azure_jobs),
+};
+
+const sheaf_provider sheaf__groq = {
+    DIALECT,
+    .name = "groq",
+    .base_url = "https://api.groq.com/openai/v1",
+    .key_variables = "GROQ_API_KEY",
+    .headers = headers,
+    .header_count = sizeof headers / sizeof headers[0],
+    .jobs = SHEAF__JOBS(sheaf__groq_jobs),
+};
+
+const sheaf_provider sheaf__mistral = {
+    DIALECT,
+    .name = "mistral",
+    .base_url = "https://api.mistral.ai/v1",
+    .key_variables = "MISTRAL_API_KEY",
+    .headers = headers,
+    .header_count = sizeof headers / sizeof headers[0],
+    .jobs = SHEAF__JOBS(sheaf__mistral_jobs),
+};
+
+#endif

@@ -4,8 +4,12 @@
 #include "providers/decoding.h"
 #include "providers/table.h"
 
-static const sheaf_provider *const table[] = {&sheaf__openai, &sheaf__anthropic, &sheaf__gemini,
-                                              &sheaf__ollama};
+static const sheaf_provider *const table[] = {
+    &sheaf__openai, &sheaf__anthropic, &sheaf__gemini,  &sheaf__ollama,
+#if SHEAF__HAS_JOBS
+    &sheaf__azure,  &sheaf__groq,      &sheaf__mistral,
+#endif
+};
 
 const sheaf_provider *sheaf_provider_at(uint32_t n) {
   return n < sizeof table / sizeof table[0] ? table[n] : NULL;

@@ -8,6 +8,7 @@
  * nested deeper than the reader accepts, or else a resume would take it for torn and pay for the row again.
  *
  * Outline: small pieces, values from outside, response, error, the sheaf object, the line, reading facts. */
+#include <sheaf/answer.h>
 #include <sheaf/line.h>
 #include <sheaf/provider.h>
 
@@ -371,6 +372,30 @@ static void put_times(sheaf_buf *out, const sheaf_result *result) {
   put_ms(out, ",\"queue_ms\":", result->queue_ns);
 }
 
+/* What a structured answer is worth; "value" is left out where no JSON was found. */
+static void put_json(sheaf_buf *out, const sheaf_result *result) {
+  PUT(out, ",\"json\":{");
+  if (result->answer_json.bytes) {
+    PUT(out, "\"value\":");
+    put_value(out, result->answer_json, ROOM_EVENT);
+    PUT(out, ",");
+  }
+  put_count(out, "\"score\":", result->answer_score);
+  uint32_t left = result->answer_repairs;
+  if (left) PUT(out, ",\"repaired\":[");
+  for (uint32_t i = 0; left; i++, left >>= 1) {
+    if ((left & 1) == 0) continue;
+    put_name(out, "", sheaf_repair_name(i));
+    if (left > 1)
+      PUT(out, ",");
+    else
+      PUT(out, "]");
+  }
+  if (result->answer_faults) put_count(out, ",\"faults\":", result->answer_faults);
+  put_text(out, ",\"fault\":", result->answer_fault);
+  PUT(out, "}");
+}
+
 static void put_sheaf(sheaf_buf *out, const sheaf_result *result, bool body_is_json) {
   static const char *const lanes[] = {[SHEAF_LANE_LIVE] = "live",
                                       [SHEAF_LANE_MERGED] = "merged",
@@ -379,6 +404,9 @@ static void put_sheaf(sheaf_buf *out, const sheaf_result *result, bool body_is_j
   put_count(out, ",\"sheaf\":{\"index\":", result->index);
   put_fingerprint(out, result->fingerprint);
   put_answer(out, result);
+#ifndef SHEAF_MODULE
+  if (result->answer_judged) put_json(out, result);
+#endif
   put_text(out, ",\"finish_reason\":", result->finish_reason);
   put_text(out, ",\"model\":", result->model);
   put_times(out, result);

@@ -61,6 +61,9 @@ SHEAF_API int32_t sheaf_files_input_fd(sheaf_files *files);
 /* Writes out what is buffered. Call before waiting. SHEAF_E_IO: the disk is full or worse;
  * message() tells. */
 SHEAF_API int32_t sheaf_files_flush(sheaf_files *files);
+/* The same, and what was written is on the disk, whatever options.sync says; streams have none.
+ * SHEAF_E_IO. Since 0.1. */
+SHEAF_API int32_t sheaf_files_sync(sheaf_files *files);
 /* Everything is over: order restored (finished 1) or the file left for a resume (0). */
 SHEAF_API int32_t sheaf_files_finish(sheaf_files *files, uint32_t finished);
 /* Frees everything; what finish did not write is tried once more. NULL is fine. */
