@@ -115,6 +115,18 @@ list(FILTER module_sources EXCLUDE REGEX "/wasm/abi\\.c$")
 sheaf_module(sheaf_wasm sheaf "${PROJECT_SOURCE_DIR}/wasm/exports.txt" ${core_sources}
              ${module_sources})
 
+# Jobs (sheaf/jobs of the package): the same core with their lane, without what lets requests share calls, which
+# wasm/jobs/alone.c stands in for. As a reactor only: it serves every runtime.
+if(NOT EMSCRIPTEN)
+  set(jobs_sources ${core_sources} ${module_sources})
+  list(FILTER jobs_sources EXCLUDE REGEX
+       "/(engine/(company|groups|group_end|canary|twins|cache|answers|bonds)|lanes/(prompts|agreement)|providers/(ollama|sharing|sharing_reply|[a-z]+_share))\\.c$")
+  file(GLOB jobs_shell_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/jobs/*.c")
+  sheaf_module(sheaf_jobs_wasm sheaf-jobs "${PROJECT_SOURCE_DIR}/wasm/jobs/exports.txt" ${jobs_sources}
+               ${jobs_shell_sources})
+  target_compile_definitions(sheaf_jobs_wasm PRIVATE SHEAF_MODULE_JOBS=1 WASM_LISTED=1)
+endif()
+
 # The core as it describes itself (abi.c), for bindings/js/generate.mjs.
 if(NOT EMSCRIPTEN)
   add_executable(sheaf_described_wasm ${core_sources} ${shell_sources}
@@ -199,6 +211,9 @@ if(SHEAF_TESTS)
                                 "${PROJECT_SOURCE_DIR}/wasm/exports.txt"
                                 "$<TARGET_FILE_DIR:sheaf_wasm>/sheaf.wasm")
   if(NOT EMSCRIPTEN)
+    add_test(NAME jobs_exports COMMAND ${SHEAF_NODE} "${PROJECT_SOURCE_DIR}/wasm/check_module.mjs"
+                                       "${PROJECT_SOURCE_DIR}/wasm/jobs/exports.txt"
+                                       "$<TARGET_FILE_DIR:sheaf_jobs_wasm>/sheaf-jobs.wasm")
     add_test(NAME token_exports COMMAND ${SHEAF_NODE} "${PROJECT_SOURCE_DIR}/wasm/check_module.mjs"
                                         "${PROJECT_SOURCE_DIR}/wasm/tokens/exports.txt"
                                         "$<TARGET_FILE:sheaf_tokens_wasm>")

@@ -168,6 +168,7 @@ static int32_t read_prices(reading *r, sheaf_slice key, sheaf_slice value) {
   sheaf_slice none, item;
   sheaf_json_iter_init(&iter, value);
   for (uint32_t i = 0; i < count; i++) {
+    rows[i] = (sheaf_price){.input = 0}; /* and no prices of batch jobs: their discount */
     int64_t *const money[] = {&rows[i].input, &rows[i].output, &rows[i].cache_read,
                               &rows[i].cache_write};
     for (uint32_t k = 0; k < 6 && status == SHEAF_OK; k++) {

@@ -56,6 +56,10 @@ static void take_start(wasm_client *client, const sheaf_exchange *exchange) {
   mail->url = sheaf__wasm_slice(exchange->url);
   mail->headers = sheaf__wasm_slice(sheaf_buf_slice(&client->headers));
   mail->bytes = sheaf__wasm_slice(exchange->body);
+#ifdef SHEAF_MODULE_JOBS
+  /* What is pulled by sheaf_wasm_body. */
+  if (exchange->body.data == NULL) mail->number = (double)exchange->body_bytes;
+#endif
 }
 
 static void take_append(wasm_client *client, const sheaf_action *action) {
@@ -184,6 +188,9 @@ uint32_t sheaf__wasm_take_event(wasm_client *client) {
     take_result(client, event.result);
     return WASM_MAIL_RESULT;
   }
+#ifdef SHEAF_MODULE_JOBS
+  if (event.kind == SHEAF_EVENT_JOB) return sheaf__wasm_take_job(client, event.job);
+#endif
   clear(client, kinds[event.kind]);
   wasm_mail *mail = &client->mail;
   mail->index = (double)event.index;

@@ -17,7 +17,9 @@
 
 #include <sheaf/sheaf.h>
 
-#if defined(__EMSCRIPTEN__)
+#if defined(WASM_LISTED) /* the linker is told which */
+#define WASM_EXPORT(name)
+#elif defined(__EMSCRIPTEN__)
 #define WASM_EXPORT(name) __attribute__((used, visibility("default")))
 #elif defined(__wasm__)
 #define WASM_EXPORT(name) __attribute__((used, visibility("default"), export_name(#name)))
@@ -115,7 +117,8 @@ enum {
   WASM_MAIL_DELTA = 5,
   WASM_MAIL_DISCARD = 6,
   WASM_MAIL_NOTICE = 7,
-  WASM_MAIL_GROUP = 8 /* a group changed its state: option group_events */
+  WASM_MAIL_GROUP = 8, /* a group changed its state: option group_events */
+  WASM_MAIL_JOB = 9    /* of the jobs module: something became known of a job */
 };
 
 enum {
@@ -193,5 +196,8 @@ void sheaf__wasm_write_tools(wasm_client *client, const sheaf_result *result);
 /* What comes next, into the mailbox; WASM_MAIL_... */
 uint32_t sheaf__wasm_take_action(wasm_client *client);
 uint32_t sheaf__wasm_take_event(wasm_client *client);
+#ifdef SHEAF_MODULE_JOBS
+uint32_t sheaf__wasm_take_job(wasm_client *client, const sheaf_job_status *job);
+#endif
 
 #endif

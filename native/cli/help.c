@@ -9,6 +9,8 @@ static const char whole[] =
     "\n"
     "  sheaf run INPUT -o OUT [options]     a file of prompts or requests in, a file of results "
     "out\n"
+    "  sheaf jobs COMMAND [options]         provider jobs at half the price: submit, wait, list, "
+    "collect\n"
     "  sheaf bench --target ... [options]   the same prompts on several models, side by side\n"
     "  sheaf serve [options]                an endpoint on this machine that speaks as OpenAI "
     "does\n"
@@ -30,13 +32,13 @@ static const char run_head[] =
     "\n"
     "Where to\n"
     "  --provider NAME             openai (default; and every server that speaks like it),\n"
-    "                              anthropic, gemini, ollama, sim\n"
+    "                              anthropic, gemini, ollama, azure, groq, mistral, sim\n"
     "  --base-url URL              another server, as http://127.0.0.1:8000/v1\n"
     "  --model NAME                for requests that name none\n"
     "  --url PATH                  another operation, as /v1/embeddings or /v1/responses\n"
-    "  --api-key-file FILE         instead of OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY "
-    "or\n"
-    "                              GOOGLE_API_KEY\n"
+    "  --api-key-file FILE         instead of OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY,\n"
+    "                              GOOGLE_API_KEY, AZURE_OPENAI_API_KEY, GROQ_API_KEY, "
+    "MISTRAL_API_KEY\n"
     "  --key-header NAME           another header for the key\n"
     "  --query TEXT                appended to every URL\n"
     "  --proxy URL, --ca-file FILE\n"
@@ -68,6 +70,13 @@ static const char run_head[] =
     "\n"
     "Limits and tries\n";
 
+static const char run_jobs[] =
+    "\n"
+    "Jobs of the provider's batch API (see sheaf help jobs)\n"
+    "  --state FILE                where they are remembered [OUT.jobs.sqlite]\n"
+    "  --events FILE               what becomes of them, one JSON object a line\n"
+    "  --timeout-ms N              short for --batch-timeout-ms\n";
+
 static const char run_tail[] =
     "\n"
     "Connection\n"
@@ -93,6 +102,59 @@ static const char bench_text[] =
     "  --stream               measure the time to the first token\n"
     "  --summary FILE.json    the table as JSON\n"
     "  --system, --params, --temperature, --max-tokens, --quiet and the limits of sheaf run\n";
+
+static const char jobs_text[] =
+    "sheaf jobs submit INPUT -o OUT [options]      makes every job, then ends; the provider works "
+    "on\n"
+    "sheaf jobs wait [--state FILE] [options]      goes on: waits, collects, sends again what "
+    "failed\n"
+    "sheaf jobs collect [--state FILE] [options]   fetches what is done, waits for nothing\n"
+    "sheaf jobs list [--state FILE|FOLDER]         all jobs of a state file, or of those in a "
+    "folder\n"
+    "sheaf jobs status [--state FILE] [--refresh]  one state file; --refresh asks the provider "
+    "first\n"
+    "sheaf jobs cancel [--state FILE] [JOB...]     these jobs, or all of them\n"
+    "sheaf jobs decide JOB --adopt ID|--resubmit|--abandon [--state FILE]\n"
+    "sheaf jobs gc [--state FILE]... [--states FOLDER] [--cancel]\n"
+    "                                              the provider's jobs that no state file knows\n"
+    "sheaf jobs lanes                              what each provider's batch API is like\n"
+    "\n"
+    "A job is a file of requests that the provider works off within a day, for about half the "
+    "price.\n"
+    "`sheaf run --lane batch` does all of it in one command: it submits, waits, collects, and runs "
+    "live\n"
+    "what a job did not bring. `--lane auto` does so for inputs of more than --batch-threshold\n"
+    "requests, others run live. Killed at any moment, the same command goes on where it was.\n"
+    "\n"
+    "What is known of jobs stands in OUT.jobs.sqlite: which requests went where, the provider's "
+    "ids, and\n"
+    "input, output and options, so that wait, collect, status and cancel need nothing else but the "
+    "key,\n"
+    "which is never written down. Options given to them win. Where --state is left away, the only\n"
+    ".jobs.sqlite file of this folder is meant.\n"
+    "\n"
+    "Standard input is copied to STATE.input, as jobs outlive the command that reads it; results "
+    "to\n"
+    "standard output (-o -) want a --state of their own.\n"
+    "\n"
+    "Whether a job was made cannot be known when the answer to its making is lost and the "
+    "provider's\n"
+    "list does not show it: such a job is undecided. Nothing is sent twice by itself: look at the\n"
+    "provider's list, then say it by sheaf jobs decide.\n"
+    "\n"
+    "submit, wait and collect take the options of sheaf run; status, cancel and gc those about "
+    "provider,\n"
+    "key and connection. list, status, gc and lanes take --json.\n"
+    "\n"
+    "Environment; a flag wins over it, it wins over a config file\n"
+    "  SHEAF_BATCH_ENABLED=0           no new jobs: --lane batch and auto run live\n"
+    "  SHEAF_BATCH_THRESHOLD           --batch-threshold\n"
+    "  SHEAF_BATCH_POLL_INTERVAL_MS    --poll-interval-ms\n"
+    "  SHEAF_BATCH_TIMEOUT_MS          --timeout-ms\n"
+    "  SHEAF_BATCH_MAX_REQUESTS        --max-requests-per-job\n"
+    "\n"
+    "Exit codes: as of sheaf run; 0 also when jobs go on at the provider, 4 when one is "
+    "undecided\n";
 
 static const char serve_head[] =
     "sheaf serve [options]\n"
@@ -272,14 +334,17 @@ static const char *choice_name(const char *choices, uint64_t number, char name[6
   return name;
 }
 
-/* over_files: of run, where each row is a call of its own unless it is told otherwise. */
-static void print_options(FILE *to, bool over_files) {
+/* over_files: of run, where each row is a call of its own unless it is told otherwise. for_jobs: those of jobs, or the
+ * others. */
+static void print_options(FILE *to, bool over_files, bool for_jobs) {
   sheaf_engine_options defaults;
   cli_engine_defaults(over_files, &defaults);
   for (uint32_t i = 0;; i++) {
     const sheaf_option *o = sheaf_option_at(i);
     if (o == NULL) return;
     if (!over_files && strcmp(o->name, "stream") == 0) continue; /* each request says so itself */
+    if (cli_is_job_option(o) != for_jobs) continue;
+    if (strcmp(o->name, "batch_mode") == 0) continue; /* which command it is says so */
     char about[192], choice[64];
     uint64_t initial;
     memcpy(&initial, (const char *)&defaults + o->offset, sizeof initial);
@@ -291,6 +356,7 @@ static void print_options(FILE *to, bool over_files) {
       snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)initial);
     print_row(to, o->name,
               strcmp(o->name, "stream") == 0 ? ""
+              : strcmp(o->name, "lane") == 0 ? "live|batch|auto"
               : o->choices                   ? o->choices
               : o->initial == SHEAF_NEVER    ? "X"
                                              : "N",
@@ -356,11 +422,15 @@ int cli_help(FILE *to, const char *command) {
     fputs(whole, to);
   } else if (strcmp(command, "run") == 0) {
     fputs(run_head, to);
-    print_options(to, true);
+    print_options(to, true, false);
+    fputs(run_jobs, to);
+    print_options(to, true, true);
     fputs(run_tail, to);
+  } else if (strcmp(command, "jobs") == 0) {
+    fputs(jobs_text, to);
   } else if (strcmp(command, "serve") == 0) {
     fputs(serve_head, to);
-    print_options(to, false);
+    print_options(to, false, false);
     fputs(serve_tail, to);
   } else if (strcmp(command, "bench") == 0) {
     fputs(bench_text, to);

@@ -44,7 +44,7 @@ static int know_state(void *user, const char *path) {
     know(it, job.marker);
   }
   if (status != SHEAF_E_END) {
-    cli_say("%s: %s", path, sheaf_jobs_store_message(store));
+    cli_say("%s", sheaf_jobs_store_message(store));
     answer = CLI_HOST;
   }
   sheaf_jobs_store_close(store);

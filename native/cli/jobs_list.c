@@ -44,7 +44,7 @@ static int print_jobs(sheaf_jobs_store *store, const char *path) {
     open += !job.is_over;
   }
   if (status != SHEAF_E_END)
-    return cli_say("%s: %s", path, sheaf_jobs_store_message(store)), CLI_HOST;
+    return cli_say("%s", sheaf_jobs_store_message(store)), CLI_HOST;
   if (count == 0) puts("  no jobs");
   fflush(stdout);
   jobs_quoted(path, quoted, sizeof quoted);
@@ -112,7 +112,7 @@ static int print_json(sheaf_jobs_store *store, const char *path) {
   sheaf_buf_append_text(&out, "]}\n");
   if (status != SHEAF_E_END || out.status != SHEAF_OK ||
       fwrite(out.data, 1, out.bytes, stdout) != out.bytes) {
-    cli_say("%s: %s", path, sheaf_jobs_store_message(store));
+    cli_say("%s", sheaf_jobs_store_message(store));
     answer = CLI_HOST;
   }
   sheaf_buf_deinit(&out);

@@ -53,7 +53,7 @@ const char *cli_worst_class(const sheaf_stats *s) {
 
 static void print_quantiles(FILE *to, const char *title, const sheaf_quantiles *q) {
   char a[32], b[32], c[32], d[32], e[32];
-  if (q->count == 0) return;
+  if (q->count == 0 || q->max_ns == 0) return; /* rows of jobs take no time of their own */
   fprintf(to, "%s mean %s, p50 %s, p90 %s, p99 %s, max %s\n", title, cli_duration(q->mean_ns, a),
           cli_duration(q->p50_ns, b), cli_duration(q->p90_ns, c), cli_duration(q->p99_ns, d),
           cli_duration(q->max_ns, e));

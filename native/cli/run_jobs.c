@@ -313,6 +313,11 @@ run_jobs_left run_jobs_look(const run_state *run) {
   return left;
 }
 
+/* Cents are told as cents, less than one more finely. */
+static int digits_of(int64_t usd_nano) {
+  return usd_nano < 10000000 ? 6 : 4;
+}
+
 void run_jobs_summary(const run_state *run, FILE *to) {
   const jobs_money *m = &run->jobs.money;
   const run_jobs_left left = run_jobs_look(run);
@@ -324,14 +329,15 @@ void run_jobs_summary(const run_state *run, FILE *to) {
     fputc('\n', to);
   }
   if (m->batch_usd_nano > 0 || m->live_usd_nano > 0)
-    fprintf(to, "  batch cost   $%.4f; live these requests would have cost $%.4f%s\n",
-            (double)m->batch_usd_nano / 1e9, (double)m->live_usd_nano / 1e9,
+    fprintf(to, "  batch cost   $%.*f; live these requests would have cost $%.*f%s\n",
+            digits_of(m->batch_usd_nano), (double)m->batch_usd_nano / 1e9,
+            digits_of(m->batch_usd_nano), (double)m->live_usd_nano / 1e9,
             m->unpriced ? " (not all models have a known price)" : "");
   else if (m->unpriced)
     fprintf(to, "  batch cost   unknown price: give --prices FILE\n");
   if (m->failed_usd_nano > 0)
-    fprintf(to, "  in vain      $%.4f of the cost was for requests that failed\n",
-            (double)m->failed_usd_nano / 1e9);
+    fprintf(to, "  in vain      $%.*f of the cost was for requests that failed\n",
+            digits_of(m->failed_usd_nano), (double)m->failed_usd_nano / 1e9);
 }
 
 void run_jobs_say_next(const run_state *run, const run_jobs_left *left) {

@@ -13,18 +13,22 @@ _sheaf() {
   # The options are asked of the command itself, so that they cannot fall behind.
   local options=""
   case ${COMP_WORDS[1]} in
-    run | bench | serve | sim | plan | tokens)
+    run | jobs | bench | serve | sim | plan | tokens)
       options="--help $("${COMP_WORDS[0]}" help "${COMP_WORDS[1]}" 2>/dev/null |
         grep -oE -- '--[a-z0-9-]*[a-z0-9]' | sort -u)"
+      [ "${COMP_WORDS[1]}" = jobs ] &&
+        options="$options $("${COMP_WORDS[0]}" help run 2>/dev/null | grep -oE -- '--[a-z0-9-]*[a-z0-9]' | sort -u)"
       ;;
   esac
 
   case $prev in
-    --provider) mapfile -t COMPREPLY < <(compgen -W "openai anthropic gemini ollama sim" -- "$cur"); return ;;
+    --provider) mapfile -t COMPREPLY < <(compgen -W "openai anthropic gemini ollama azure groq mistral sim" -- "$cur"); return ;;
     --resend-unknown) mapfile -t COMPREPLY < <(compgen -W "never within-budget always" -- "$cur"); return ;;
     --merge) mapfile -t COMPREPLY < <(compgen -W "off lossless prompts" -- "$cur"); return ;;
     --dedup) mapfile -t COMPREPLY < <(compgen -W "off auto all" -- "$cur"); return ;;
     --window) mapfile -t COMPREPLY < <(compgen -W "fixed eager auto" -- "$cur"); return ;;
+    --lane) mapfile -t COMPREPLY < <(compgen -W "live batch auto" -- "$cur"); return ;;
+    --rescue) mapfile -t COMPREPLY < <(compgen -W "live off" -- "$cur"); return ;;
     --group-events) mapfile -t COMPREPLY < <(compgen -W "no yes" -- "$cur"); return ;;
     --on-breaker) mapfile -t COMPREPLY < <(compgen -W "wait fail" -- "$cur"); return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W "jsonl text csv" -- "$cur"); return ;;
@@ -42,7 +46,7 @@ _sheaf() {
       return
       ;;
     --concurrency) mapfile -t COMPREPLY < <(compgen -W "auto 8 16 64 256" -- "$cur"); return ;;
-    -o | --output | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --access-token-file | --input | --faults | \
+    -o | --output | --state | --states | --events | --prices | --ca-file | --summary | --metrics | --config | --api-key-file | --access-token-file | --input | --faults | \
       --vocab | --make)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
@@ -52,19 +56,25 @@ _sheaf() {
       --latency | --fault | --sim-latency | --sim-fault | --key | --itl | --time-scale | \
       --retry-after | --dimensions | --itpm | --otpm | --capacity | --queue | --models | --context | \
       --giant-bytes | --drip | --refuse | --ledger | --batch-time | --batch-fail | --batch-partial | \
-      --batch-expire | --batch-keep | --batch-rows | --batch-tokens | --batch-queue | --threads | --latency-ms | --output-tokens | --drain-ms)
+      --batch-expire | --batch-keep | --batch-rows | --batch-tokens | --batch-queue | --threads | --latency-ms | --output-tokens | --drain-ms | \
+      --batch-threshold | --poll-interval-ms | --poll-max-ms | --timeout-ms | --batch-timeout-ms | --max-requests-per-job | \
+      --max-jobs | --max-job-tokens | --completion-window-hours | --adopt)
       return
       ;;
   esac
 
   if [ "$cword" -eq 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W "run bench serve sim plan tokens help --version --help" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "run jobs bench serve sim plan tokens help --version --help" -- "$cur")
+    return
+  fi
+  if [ "$cword" -eq 2 ] && [ "${COMP_WORDS[1]}" = jobs ]; then
+    mapfile -t COMPREPLY < <(compgen -W "submit wait collect list status cancel decide gc lanes" -- "$cur")
     return
   fi
   if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
   elif [[ ${COMP_WORDS[1]} == help ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run bench serve sim plan tokens" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "run jobs bench serve sim plan tokens" -- "$cur")
   else
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
   fi

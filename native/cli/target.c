@@ -106,7 +106,7 @@ static int provider_find(const cli_args *args, const char *name, cli_place *plac
   if (provider == NULL) {
     cli_say(
         "there is no provider \"%s\": give openai (or any server that speaks like it, with "
-        "--base-url), anthropic, gemini, ollama or sim",
+        "--base-url), anthropic, gemini, ollama, azure, groq, mistral or sim",
         name);
     return CLI_USAGE;
   }
@@ -157,6 +157,12 @@ int cli_place_open(const cli_args *args, const cli_target *target, cli_place *pl
   }
   place->endpoint.base_url =
       sheaf_slice_of(place->base_url[0] ? place->base_url : provider->base_url);
+  if (place->endpoint.base_url.bytes == 0) {
+    cli_say(
+        "%s has no address of its own: give --base-url https://RESOURCE.openai.azure.com/openai/v1",
+        provider->name);
+    return CLI_USAGE;
+  }
   place->endpoint.model = sheaf_slice_of(target->model);
   place->endpoint.default_url = sheaf_slice_of(args->url);
   place->endpoint.key_header = sheaf_slice_of(args->key_header);

@@ -65,12 +65,21 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose,
   return sheaf__watch_connect(transfer->curl, address);
 }
 
+/* A body of a known length is never asked for more than is left of it, and one that ends before is not whole: libcurl would
+ * wait for an answer to half a request. While bytes of it leave, the server owes nothing: the limits of the first byte and
+ * of silence count from the last that was read. */
 static size_t on_read(char *to, size_t one, size_t count, void *user) {
   sheaf__transfer *transfer = user;
   sheaf_curl *curl = transfer->curl;
+  bool is_known = transfer->body_bytes != SHEAF_NEVER;
+  uint64_t left = is_known ? transfer->body_bytes - transfer->body_offset : SHEAF_NEVER;
+  size_t room = one * count < left ? one * count : (size_t)left;
+  transfer->sent_ns = curl->now_ns;
+  transfer->last_ns = curl->now_ns;
+  if (room == 0) return 0;
   int64_t got =
-      sheaf_engine_body_read(curl->engine, transfer->id, transfer->body_offset, to, one * count);
-  if (got < 0 || (uint64_t)got > one * count) {
+      sheaf_engine_body_read(curl->engine, transfer->id, transfer->body_offset, to, room);
+  if (got < 0 || (uint64_t)got > room || (got == 0 && is_known)) {
     transfer->stop = SHEAF__STOP_BODY;
     return CURL_READFUNC_ABORT;
   }
@@ -166,10 +175,16 @@ static size_t on_header(char *line, size_t one, size_t count, void *user) {
 
 /* ---- The body of the reply ---- */
 
+/* Whether the engine takes it in pieces and lets go of them: the results of a job. */
+static bool is_download(const sheaf_exchange *exchange) {
+  return exchange->stream && exchange->reply_bytes_max == SHEAF_NEVER;
+}
+
 /* Decompressed against wire bytes. libcurl counts a chunked body's bytes after it hands them on, so that its number
- * may lag by one of its buffers, 16 KiB. */
+ * may lag by one of its buffers, 16 KiB. A download has no ratio: honest results of one and the same answer compress as well
+ * as deflate can (1,032:1, RFC 1951), and there is no memory that they could fill. */
 static bool is_bomb(const sheaf__transfer *transfer, uint64_t received) {
-  if (received <= SHEAF__RATIO_FREE_BYTES) return false;
+  if (received <= SHEAF__RATIO_FREE_BYTES || is_download(transfer->exchange)) return false;
   curl_off_t wire = 0;
   curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
   uint64_t bytes = (wire > 0 ? (uint64_t)wire : 0) + CURL_MAX_WRITE_SIZE;

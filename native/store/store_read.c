@@ -89,7 +89,9 @@ int32_t sheaf_jobs_store_job_next(sheaf_jobs_store *store, uint64_t after,
                                 .rescued = count_at(sql, 26),
                                 .missing = count_at(sql, 27),
                                 .created_unix_ms = sqlite3_column_int64(sql, 28),
-                                .updated_unix_ms = sqlite3_column_int64(sql, 29)};
+                                .updated_unix_ms = sqlite3_column_int64(sql, 29),
+                                .line = unsigned_at(sql, 30),
+                                .bound_usd_nano = sqlite3_column_int64(sql, 31)};
   return SHEAF_OK;
 }
 

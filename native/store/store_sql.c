@@ -29,7 +29,8 @@ const sheaf__store_step sheaf__store_steps[] = {
      " marker TEXT NOT NULL DEFAULT '', operation INTEGER NOT NULL DEFAULT 0,"
      " is_inline INTEGER NOT NULL DEFAULT 0, requests INTEGER NOT NULL DEFAULT 0,"
      " bytes INTEGER NOT NULL DEFAULT 0, first_index INTEGER NOT NULL DEFAULT 0,"
-     " last_index INTEGER NOT NULL DEFAULT 0, step INTEGER NOT NULL DEFAULT 0,"
+     " last_index INTEGER NOT NULL DEFAULT 0, first_line INTEGER NOT NULL DEFAULT 0,"
+     " bound_usd_nano INTEGER NOT NULL DEFAULT 0, step INTEGER NOT NULL DEFAULT 0,"
      " attempt INTEGER NOT NULL DEFAULT 0, upload TEXT NOT NULL DEFAULT '',"
      " file TEXT NOT NULL DEFAULT '', job TEXT NOT NULL DEFAULT '',"
      " output TEXT NOT NULL DEFAULT '', errors TEXT NOT NULL DEFAULT '',"
@@ -99,6 +100,7 @@ const char *const sheaf__store_texts[SHEAF__SQL_COUNT] = {
     [SHEAF__SQL_PLAN] =
         "UPDATE jobs SET is_planned=1,state=1,provider=?3,endpoint=?4,model=?5,path=?6,marker=?7,"
         "operation=?8,is_inline=?9,requests=?10,bytes=?11,first_index=?12,last_index=?13,"
+        "first_line=?14,bound_usd_nano=?15,"
         "created_unix_ms=?2,updated_unix_ms=?2 WHERE flight=?1",
     /* Steps 1 to 3 bring the job into being; others change nothing before their answer. */
     [SHEAF__SQL_INTENT] = "UPDATE jobs SET step=?3,attempt=?4,decision='',"
@@ -139,7 +141,8 @@ const char *const sheaf__store_texts[SHEAF__SQL_COUNT] = {
         "SELECT flight,state,operation,is_inline,is_adopted,is_over,provider,endpoint,model,path,"
         "marker,upload,file,job,output,errors,message,decision,requests,bytes,first_index,"
         "last_index,total,completed,failed,succeeded,rescued,missing,created_unix_ms,"
-        "updated_unix_ms FROM jobs WHERE flight>?1 ORDER BY flight LIMIT 1",
+        "updated_unix_ms,first_line,bound_usd_nano FROM jobs"
+        " WHERE flight>?1 ORDER BY flight LIMIT 1",
     [SHEAF__SQL_EVENTS] = "SELECT seq,flight,type,unix_ms,json FROM events"
                           " WHERE flight=?1 AND seq>?2 ORDER BY seq LIMIT 1",
     [SHEAF__SQL_EVENTS_ALL] = "SELECT seq,flight,type,unix_ms,json FROM events"

@@ -122,6 +122,8 @@ static void bind_plan(sqlite3_stmt *sql, const sheaf_job_record *record) {
   sheaf__store_bind_u64(sql, 11, record->bytes);
   sheaf__store_bind_u64(sql, 12, record->first);
   sheaf__store_bind_u64(sql, 13, record->last);
+  sheaf__store_bind_u64(sql, 14, record->line);
+  sqlite3_bind_int64(sql, 15, record->bound_usd_nano);
 }
 
 static void bind_state(sqlite3_stmt *sql, const sheaf_job_record *record) {

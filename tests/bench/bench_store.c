@@ -1,10 +1,10 @@
-/* bench_store.c: how fast the rows of jobs become durable, and come back: appends of 1,024 rows, jobs of
- * 50,000, then a new opening and the scan.
+/* bench_store.c: how fast the rows of jobs become durable, and come back: appends of 1,024 rows,
+ * jobs of 50,000, then a new opening and the scan.
  *
  *   bench_store [ROWS [FOLDER]]     1,000,000 rows, in the working folder
  *
- * What was read is compared with what was written. The time of the disk is in it: a job's plan and its
- * end are synced. */
+ * What was read is compared with what was written. The time of the disk is in it: each job's plan
+ * is synced. */
 #include <sheaf/store.h>
 
 #include <stdio.h>

@@ -42,11 +42,13 @@ cat >"$work/whole.c" <<'C'
 #include <sheaf/client.h>
 #include <sheaf/curl.h>
 #include <sheaf/files.h>
+#include <sheaf/store.h>
 #include <stdio.h>
 #include <string.h>
 int main(void) {
   sheaf_client_free(NULL);
   sheaf_files_close(NULL);
+  sheaf_jobs_store_close(NULL);
   printf("%s %d\n", sheaf_version(), sheaf_now_ns() > 0);
   return strcmp(sheaf_version(), SHEAF_VERSION_STRING) != 0;
 }

@@ -14,7 +14,7 @@ failed=0
 
 options() { grep -oE -- '--[a-z0-9][a-z0-9-]*[a-z0-9]' | sort -u; }
 
-for command in run bench serve sim plan tokens; do
+for command in run jobs bench serve sim plan tokens; do
   "$SHEAF_BIN" help "$command"
 done | options | grep -vE '^--sim(-|$)' >"$work/help"
 printf -- '--help\n--version\n--output\n' | sort -u - "$work/help" >"$work/known"

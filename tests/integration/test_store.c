@@ -1,5 +1,5 @@
-/* test_store.c: the store of provider jobs on real SQLite files: what is appended comes back in its order
- * after any kill; damage and strangers' files are refused with a sentence; one run at a time.
+/* test_store.c: the store of provider jobs on real SQLite files: what is appended comes back in its
+ * order after any kill; damage and strangers' files are refused with a sentence; one run at a time.
  *
  * The engine is a stand-in that writes down what it is told, so that the order is seen as it is. */
 #include "../support/files_bench.h"
@@ -178,7 +178,7 @@ static void append_json(stored *it, uint32_t type, uint64_t flight, const char *
 #define PLAN                                                                                     \
   "{\"v\":1,\"provider\":\"openai\",\"endpoint\":\"main\",\"model\":\"m\",\"path\":\"/chat/"     \
   "completions\",\"marker\":\"sheaf-0123\",\"requests\":3,\"bytes\":300,\"first\":7,\"last\":9," \
-  "\"operation\":2,\"inline\":false,\"unix_ms\":1000}"
+  "\"line\":8,\"bound_usd_nano\":5000,\"operation\":2,\"inline\":false,\"unix_ms\":1000}"
 
 /* The life of job 1, in its order. */
 static const struct {
@@ -765,6 +765,8 @@ static void a_job_shows_what_its_records_say(void **state) {
   assert_int_equal(job.first, 7);
   assert_int_equal(job.last, 9);
   assert_int_equal(job.operation, 2);
+  assert_int_equal(job.line, 8);
+  assert_int_equal(job.bound_usd_nano, 5000);
   assert_int_equal(job.created_unix_ms, 1000);
   assert_true(job.completed == SHEAF_ABSENT);
   append_life(&it, 2, 5);

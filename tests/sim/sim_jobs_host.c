@@ -260,10 +260,11 @@ static bool may_answer(const sj_world *w, int32_t status) {
 /* True: it came to its end; false: it died. */
 static bool live(sj_world *w) {
   uint64_t begun = w->now_ns;
+  w->steps = 0;
   for (bool first = true; !w->failure[0] && !w->dead; first = false) {
+    uint64_t before = w->now_ns;
     if (!first && !wait_on(w)) return false;
     w->moved = false;
-    uint64_t before = w->now_ns;
     report_due(w, w->record_count);
     if (w->dead || w->failure[0]) return false;
     w->steps++;
@@ -276,7 +277,8 @@ static bool live(sj_world *w) {
     if (w->still > 200) sj_fail(w, "spins: asked to be called and did nothing", w->given, w->steps);
     if (w->now_ns - begun > 10 * 24 * SJ_HOUR)
       sj_fail(w, "not over after ten days", w->given, w->steps);
-    if (w->steps > 300000) sj_fail(w, "too many steps", w->given, w->host_effects);
+    if (w->steps > 300000 + 70 * ((w->now_ns - begun) / SJ_SECOND))
+      sj_fail(w, "too many steps", w->given, w->host_effects);
   }
   return false;
 }

@@ -96,6 +96,8 @@ static void draw_fates(sj_config *c) {
     if (on(c, 100 + f, 350)) c->call_permille[f] = (uint32_t)pick(c, 120 + f, rates, 3);
   for (uint32_t f = 1; f < SJ_ITEM_FATES; f++)
     if (on(c, 140 + f, 300)) c->item_permille[f] = (uint32_t)pick(c, 160 + f, rates, 3);
+  /* Half of a file and a second word in the other: nobody can know then. */
+  if (c->call_permille[SJ_SILENT_CUT]) c->item_permille[SJ_BOTH_FILES] = 0;
   for (uint32_t f = 1; f < SJ_JOB_FATES; f++)
     if (on(c, 180 + f, 250)) c->job_permille[f] = (uint32_t)pick(c, 190 + f, rates, 3) * 2;
 }

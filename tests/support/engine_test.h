@@ -99,7 +99,8 @@ static const sheaf_provider bench_provider = {.struct_bytes = sizeof bench_provi
                                               .event = bench_event};
 
 /* A nano-USD for each input token, two for each output token: an answer costs 10 + 2 * 20 = 50. */
-static const sheaf_price bench_price = {"bench", "*", 1000000, 2000000, SHEAF_ABSENT, SHEAF_ABSENT};
+static const sheaf_price bench_price = {"bench",      "*",          1000000, 2000000,
+                                        SHEAF_ABSENT, SHEAF_ABSENT, 0,       0};
 static const sheaf_price_table bench_prices = {
     .date = "2026-01-01", .source = "made up", .prices = &bench_price, .count = 1};
 

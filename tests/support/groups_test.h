@@ -176,8 +176,8 @@ static const sheaf_provider shares_provider = {.struct_bytes = sizeof shares_pro
                                                .part = shares_part};
 
 /* A nano-USD an input token, two an output token. */
-static const sheaf_price shares_price = {"shares", "*",          1000000,
-                                         2000000,  SHEAF_ABSENT, SHEAF_ABSENT};
+static const sheaf_price shares_price = {"shares",     "*",          1000000, 2000000,
+                                         SHEAF_ABSENT, SHEAF_ABSENT, 0,       0};
 static const sheaf_price_table shares_prices = {
     .date = "2026-01-01", .source = "made up", .prices = &shares_price, .count = 1};
 static const uint8_t shares_secret[SHEAF_SECRET_BYTES] = "a secret of thirty-two bytes....";

@@ -277,6 +277,12 @@ TEST(a_schema_that_is_none_is_refused_with_its_keyword) {
   }
 }
 
+TEST(the_place_in_a_schema_is_told_in_its_own_bytes) {
+  CHECK_STATUS(judge(" \n {\"type\":\"strnig\"}", "1"), SHEAF_E_TYPE);
+  CHECK_EQ(error.offset, 11);
+  CHECK_EQ(error.column, 12);
+}
+
 static void check_unchecked(const char *schema_json, const char *names) {
   sheaf_schema *schema = NULL;
   CHECK_OK(sheaf_schema_new(sheaf_slice_of(schema_json), &heap, &schema, NULL));
@@ -370,6 +376,7 @@ int main(void) {
   RUN(the_first_fault_is_told_with_its_place);
   RUN(a_long_place_is_cut_between_characters);
   RUN(a_schema_that_is_none_is_refused_with_its_keyword);
+  RUN(the_place_in_a_schema_is_told_in_its_own_bytes);
   RUN(constraints_that_are_not_checked_are_named_once);
   RUN(a_list_under_items_is_read_as_of_the_older_drafts);
   RUN(work_and_nesting_are_bounded_and_said);

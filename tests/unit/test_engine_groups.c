@@ -366,7 +366,8 @@ TEST(shares_of_usage_and_cost_add_up_to_the_calls_exactly) {
 
 TEST(shares_of_a_cost_below_a_unit_a_token_add_up_too) {
   groups_init(&w);
-  static const sheaf_price third = {"shares", "*", 333333, 333333, SHEAF_ABSENT, SHEAF_ABSENT};
+  static const sheaf_price third = {"shares",     "*",          333333, 333333,
+                                    SHEAF_ABSENT, SHEAF_ABSENT, 0,      0};
   static const sheaf_price_table thirds = {
       .date = "2026-01-01", .source = "made up", .prices = &third, .count = 1};
   w.options.prices = &thirds;
@@ -1208,7 +1209,7 @@ TEST(costs_that_are_not_known_are_not_made_up) {
 
 TEST(free_tokens_cost_each_member_nothing) {
   groups_init(&w);
-  static const sheaf_price zero = {"shares", "*", 0, 0, SHEAF_ABSENT, SHEAF_ABSENT};
+  static const sheaf_price zero = {"shares", "*", 0, 0, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   static const sheaf_price_table gratis = {
       .date = "2026-01-01", .source = "made up", .prices = &zero, .count = 1};
   w.options.prices = &gratis;

@@ -112,7 +112,7 @@ TEST(cost_is_tokens_times_price_rounded_up_once) {
   CHECK_EQ(sheaf_price_cost(&p, &u), 150);
   u = usage(0, 0);
   CHECK_EQ(sheaf_price_cost(&p, &u), 0);
-  const sheaf_price odd = {"a", "m", 1, 1, SHEAF_ABSENT, SHEAF_ABSENT};
+  const sheaf_price odd = {"a", "m", 1, 1, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   u = usage(1, 1);
   CHECK_EQ(sheaf_price_cost(&odd, &u), 1); /* two millionths: up, once */
   u = usage(999999, 2);
@@ -125,31 +125,31 @@ TEST(cached_input_costs_its_own_price_where_one_is_known) {
   u.cache_read = 60;
   u.cache_write = 30;
   CHECK_EQ(sheaf_price_cost(&p, &u), 10 + 6 + 60);
-  const sheaf_price plain = {"a", "m", 1000000, 0, SHEAF_ABSENT, SHEAF_ABSENT};
+  const sheaf_price plain = {"a", "m", 1000000, 0, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   CHECK_EQ(sheaf_price_cost(&plain, &u), 100);
   u.cache_read = 1000; /* more than all input: nonsense is held to what there is */
   CHECK_EQ(sheaf_price_cost(&p, &u), 10);
 }
 
 TEST(what_is_not_known_has_no_cost) {
-  const sheaf_price p = {"a", "m", 5, 5, SHEAF_ABSENT, SHEAF_ABSENT};
+  const sheaf_price p = {"a", "m", 5, 5, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   sheaf_usage u = usage(SHEAF_ABSENT, 5);
   CHECK_EQ(sheaf_price_cost(&p, &u), SHEAF_ABSENT);
   u = usage(5, SHEAF_ABSENT);
   CHECK_EQ(sheaf_price_cost(&p, &u), SHEAF_ABSENT);
   CHECK_EQ(sheaf_price_cost(NULL, &u), SHEAF_ABSENT);
   CHECK_EQ(sheaf_price_cost(&p, NULL), SHEAF_ABSENT);
-  const sheaf_price embeddings = {"a", "m", 1000000, 0, SHEAF_ABSENT, SHEAF_ABSENT};
+  const sheaf_price embeddings = {"a", "m", 1000000, 0, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   CHECK_EQ(sheaf_price_cost(&embeddings, &u), 5); /* no output, and none is charged */
 }
 
 TEST(enormous_costs_stop_at_the_end_of_the_range) {
-  const sheaf_price p = {"a", "m", INT64_MAX, INT64_MAX, SHEAF_ABSENT, SHEAF_ABSENT};
+  const sheaf_price p = {"a", "m", INT64_MAX, INT64_MAX, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   sheaf_usage u = usage(INT64_MAX, INT64_MAX);
   CHECK_EQ(sheaf_price_cost(&p, &u), INT64_MAX);
   u = usage(3, 0);
   CHECK_EQ(sheaf_price_cost(&p, &u), INT64_MAX);
-  const sheaf_price dear = {"a", "m", 1000 * USD, 0, SHEAF_ABSENT, SHEAF_ABSENT};
+  const sheaf_price dear = {"a", "m", 1000 * USD, 0, SHEAF_ABSENT, SHEAF_ABSENT, 0, 0};
   u = usage(1000000000, 0);
   CHECK_EQ(sheaf_price_cost(&dear, &u), 1000000 * USD);
 }

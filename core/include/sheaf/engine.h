@@ -177,8 +177,9 @@ typedef struct sheaf_engine_options {
   uint64_t json;           /* 1: answers are JSON, and judged as that */
   sheaf_slice json_schema; /* the same, and fits this schema; empty: any JSON value */
   /* An answer without JSON, one that breaks off in its middle, or one with faults against the schema
-   * is asked for again so often: each attempt is billed. The last answer counts, and no row fails for
-   * what its answer is worth. */
+   * is asked for again at once, so often, 0..5: each attempt is billed. The last answer counts, which
+   * need not be the best; where a later attempt fails, the answer before it stands. No row fails for
+   * what its answer is worth. Answers of jobs and of the cache are judged and not asked again. */
   uint64_t json_retries;
 
   /* ---- Jobs: rows of lane batch or auto. They need a spool and a store (sheaf/jobs.h). ---- */

@@ -5,7 +5,7 @@
  *                             whether it was created is not known: found in the list, created
  *                             again, or left for a person
  *
- * batch_lane.c is the machine, batch_replies.c what replies do to it, batch_results.c the lines. */
+ * batch_lane.c is the machine, batch_records.c what is written of it, batch_replies.c what replies do to it, batch_results.c the lines. */
 #ifndef SHEAF_BATCH_LANE_H
 #define SHEAF_BATCH_LANE_H
 
@@ -131,6 +131,12 @@ void sheaf__batch_say(sheaf__batch *b, const char *text, sheaf_slice more);
 void sheaf__batch_created(sheaf__batch *b, sheaf_slice job, bool is_adopted);
 bool sheaf__batch_is_terminal(uint32_t state);
 void sheaf__batch_poll_later(sheaf__batch *b, uint64_t hint_ns);
+
+/* ---- batch_records.c ---- */
+/* False: no memory. */
+bool sheaf__batch_make_marker(sheaf__batch *b);
+bool sheaf__batch_want_record(sheaf__batch *b, sheaf__lane_action *action);
+int32_t sheaf__batch_on_record(sheaf__batch *b, const sheaf__lane_input *in);
 
 /* ---- batch_replies.c ---- */
 void sheaf__batch_reply(sheaf__batch *b, const sheaf__lane_input *in);

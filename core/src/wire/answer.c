@@ -1,6 +1,6 @@
 /* answer.c: finds the JSON value in what a model wrote, and says what it is worth.
  *
- * Outline: names and points; the text around; candidates; a lone value; the reading.
+ * Outline: names and points; the text around; candidates; the reading.
  *
  * Most answers are strict JSON: one check and one copy. In the others every bracket may begin the
  * value. Each candidate is read to where it ends or breaks, and the search goes on from there, never
@@ -186,29 +186,6 @@ static int32_t search_from(search *s, const char *from) {
   return s->begin != NULL ? SHEAF_OK : SHEAF_E_NOT_FOUND;
 }
 
-/* ---- A lone value ---- */
-
-/* A string, number or word that is all of the text but for a fence. */
-static int32_t read_alone(search *s) {
-  span inside = s->text;
-  uint32_t fence = 0;
-  if (unfence_begin(&inside)) {
-    fence = SHEAF_REPAIR_FENCE;
-    const char *word_end = inside.begin;
-    while (word_end < inside.end && is_info(*word_end)) word_end++;
-    if (word_end < inside.end && is_space(*word_end)) inside.begin = word_end;
-    inside = trim(inside);
-    unfence_end(&inside);
-  }
-  if (inside.begin == inside.end) return SHEAF_E_NOT_FOUND;
-  s->best = sheaf__mend_scalar(inside.begin, inside.end, s->json);
-  if (s->best.status != SHEAF_OK) return s->best.status;
-  if (!s->best.good) return SHEAF_E_NOT_FOUND;
-  s->best.repairs |= fence;
-  s->begin = inside.begin;
-  return SHEAF_OK;
-}
-
 /* ---- The reading ---- */
 
 /* Strict JSON as it stands: one check, one copy. */
@@ -221,12 +198,31 @@ static bool read_strict(span text, sheaf_buf *json) {
   return true;
 }
 
+/* What stands between the fences of a text that is nothing else. */
+static span unfenced(span text) {
+  if (!unfence_begin(&text)) return text;
+  const char *word_end = text.begin;
+  while (word_end < text.end && is_info(*word_end)) word_end++;
+  if (word_end < text.end && is_space(*word_end)) text.begin = word_end;
+  text = trim(text);
+  unfence_end(&text);
+  return text;
+}
+
+/* A string, number or word that is all of the text but for a fence. */
+static int32_t read_alone(search *s, span inside) {
+  if (inside.begin == inside.end) return SHEAF_E_NOT_FOUND;
+  s->best = sheaf__mend_scalar(inside.begin, inside.end, s->json);
+  if (s->best.status != SHEAF_OK) return s->best.status;
+  s->begin = inside.begin;
+  return s->best.good ? SHEAF_OK : SHEAF_E_NOT_FOUND;
+}
+
 static int32_t read_mended(search *s) {
   const char *fence = fenced(s->text);
   int32_t status = SHEAF_E_NOT_FOUND;
   if (fence != NULL) status = search_from(s, fence);
   if (status == SHEAF_E_NOT_FOUND) status = search_from(s, s->text.begin);
-  if (status == SHEAF_E_NOT_FOUND) return read_alone(s);
   if (status != SHEAF_OK) return status;
   uint32_t *mended = &s->best.repairs;
   *mended |= around(s->text, &s->best, s->begin);
@@ -235,26 +231,36 @@ static int32_t read_mended(search *s) {
   return SHEAF_OK;
 }
 
+/* The text as it is, between its fences, mended, as a lone value: the first that there is. */
+static int32_t read_any(search *s) {
+  span inside = unfenced(s->text);
+  uint32_t fence = inside.begin > s->text.begin ? SHEAF_REPAIR_FENCE : 0;
+  s->begin = inside.begin;
+  s->best.end = inside.end;
+  s->best.repairs = fence;
+  if (read_strict(inside, s->json)) return s->json->status;
+  s->begin = NULL;
+  s->best.repairs = 0;
+  int32_t status = read_mended(s);
+  if (status != SHEAF_E_NOT_FOUND) return status;
+  status = read_alone(s, inside);
+  s->best.repairs |= fence;
+  return status;
+}
+
 int32_t sheaf_answer_read(sheaf_slice text, sheaf_buf *json, sheaf_answer *answer) {
   *answer = (sheaf_answer){0};
   if (json->status != SHEAF_OK) return json->status;
   if (text.bytes == 0) return SHEAF_E_NOT_FOUND;
   span whole = whole_of(text);
   search s = {.text = skip_thoughts(whole), .json = json, .base = json->bytes};
-  uint32_t mended = whole.begin < s.text.begin ? SHEAF_REPAIR_TEXT_AROUND : 0;
-  int32_t status = SHEAF_OK;
-  if (read_strict(s.text, json)) {
-    s.begin = s.text.begin;
-    s.best.end = s.text.end;
-    status = json->status;
-  } else {
-    status = read_mended(&s);
-    mended |= s.best.repairs;
-  }
+  int32_t status = read_any(&s);
   if (status != SHEAF_OK) {
     json->bytes = s.base;
     return status;
   }
+  uint32_t mended = s.best.repairs;
+  if (whole.begin < s.text.begin) mended |= SHEAF_REPAIR_TEXT_AROUND;
   *answer = (sheaf_answer){.repairs = mended,
                            .score = score_of(mended),
                            .begin = (size_t)(s.begin - text.data),

@@ -294,6 +294,7 @@ int32_t sheaf_schema_new(sheaf_slice json, const sheaf_allocator *allocator, she
   }
   int32_t status = sheaf_json_check(json, error);
   if (status != SHEAF_OK) return status;
+  size_t before = (size_t)(trimmed(json).data - json.data);
   json = trimmed(json);
   sheaf_schema *schema = sheaf__alloc_zero(allocator, sizeof *schema);
   char *text = sheaf__alloc(allocator, json.bytes);
@@ -310,6 +311,8 @@ int32_t sheaf_schema_new(sheaf_slice json, const sheaf_allocator *allocator, she
   survey s = {.schema = schema};
   if (!survey_schema(&s, (sheaf_slice){text, json.bytes})) {
     *error = s.error;
+    error->offset += before;
+    error->column += (uint32_t)before;
     sheaf_schema_free(schema);
     return error->status;
   }

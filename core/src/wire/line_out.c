@@ -372,6 +372,7 @@ static void put_times(sheaf_buf *out, const sheaf_result *result) {
   put_ms(out, ",\"queue_ms\":", result->queue_ns);
 }
 
+#ifndef SHEAF_MODULE
 /* What a structured answer is worth; "value" is left out where no JSON was found. */
 static void put_json(sheaf_buf *out, const sheaf_result *result) {
   PUT(out, ",\"json\":{");
@@ -395,6 +396,7 @@ static void put_json(sheaf_buf *out, const sheaf_result *result) {
   put_text(out, ",\"fault\":", result->answer_fault);
   PUT(out, "}");
 }
+#endif
 
 static void put_sheaf(sheaf_buf *out, const sheaf_result *result, bool body_is_json) {
   static const char *const lanes[] = {[SHEAF_LANE_LIVE] = "live",

@@ -21,7 +21,8 @@ typedef struct sheaf_curl_options {
   uint64_t connect_timeout_ms;    /* 10,000 */
   uint64_t first_byte_timeout_ms; /* 0: the exchange's own timeout */
   uint64_t idle_timeout_ms; /* between bytes of a reply; 0: off; SSE comments count as bytes */
-  uint64_t max_ratio;       /* decompressed : wire beyond 1 MiB; 100 */
+  uint64_t max_ratio;       /* decompressed : wire beyond 1 MiB; 100. Not of replies that stream
+                               without a cap: nothing keeps them */
   const char *proxy;        /* NULL: from the environment, as curl does; "": none */
   const char *ca_file;      /* NULL: the system's */
   const char *ca_path;

@@ -118,6 +118,8 @@ typedef struct sheaf_jobs_store_job {
   int64_t total, completed, failed;    /* SHEAF_ABSENT: not told */
   int64_t succeeded, rescued, missing; /* SHEAF_ABSENT: it is not over */
   int64_t created_unix_ms, updated_unix_ms;
+  uint64_t line;          /* of the input, of the first row; 0: none */
+  int64_t bound_usd_nano; /* what all of it may cost at most; 0: not known */
 } sheaf_jobs_store_job;
 /* The first job whose flight is above after (0: the first of all). Slices as of get. SHEAF_OK,
  * SHEAF_E_END, SHEAF_E_STORE. Since 0.1. */

@@ -470,6 +470,34 @@ export const cases = {
     });
   },
 
+  'models that are known have their prices; a table of the user\'s goes before': async (t) => {
+    const usage = { prompt_tokens: 1000, completion_tokens: 100, total_tokens: 1100 };
+    const choices = [{ index: 0, message: { role: 'assistant', content: 'well' }, finish_reason: 'stop' }];
+    const own = async () => Response.json({ id: 'c', model: 'gpt-4o-mini', choices, usage });
+    const nano = (options) => withClient(t, { fetch: own, model: 'gpt-4o-mini', ...options }, async (client) =>
+      Math.round((await client.submit('known')).cost * 1e9));
+    // 0.15 and 0.6 US dollars a million tokens (OpenAI's price list of 2024-07-18).
+    equal(await nano({}), 1000 * 150 + 100 * 600, 'nano-dollars by the table that is built in');
+    const row = { provider: 'openai', model: 'gpt-4o-mini', input: 1, output: 2 };
+    equal(await nano({ prices: { prices: [row] } }), 1000 * 1000 + 100 * 2000, 'by one\'s own');
+    equal(await nano({ prices: { prices: [{ ...row, model: 'other' }] } }), 1000 * 150 + 100 * 600, 'by one\'s own without it');
+  },
+
+  'a table of prices that cannot be read is named': async (t) => {
+    const row = { provider: 'openai', model: 'm', input: 1, output: 2 };
+    const wrong = [
+      ['E_FIELD', {}], ['E_TYPE', { prices: 1 }], ['E_TYPE', { prices: ['m'] }], ['E_FIELD', { prices: [{ ...row, inputs: 1 }] }],
+      ['E_FIELD', { prices: [{ provider: 'openai', model: 'm', input: 1 }] }], ['E_FIELD', { prices: [{ ...row, model: '' }] }],
+      ['E_TYPE', { prices: [{ ...row, provider: 1 }] }], ['E_TYPE', { prices: [{ ...row, output: '2' }] }],
+      ['E_RANGE', { prices: [{ ...row, cache_read: -1 }] }], ['E_TYPE', { date: 1, prices: [row] }],
+    ];
+    for (const [code, prices] of wrong) {
+      const error = await rejection(withClient(t, { prices }, () => {}), show(prices));
+      equal([error.code, error.field], [code, 'prices'], show(prices));
+      ok(error.message.startsWith('prices: '), error.message);
+    }
+  },
+
   'a body goes out as it is': (t) => withClient(t, { model: undefined }, async (client) => {
     const result = await client.submit({ body: { model: 'sim-1', messages: [{ role: 'user', content: 'bare' }], max_tokens: 9 } });
     equal([result.ok, result.text], [true, echo('bare')], 'result');

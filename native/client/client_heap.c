@@ -1,4 +1,4 @@
-/* heap.c: the C library's memory as an allocator. */
+/* client_heap.c: the C library's memory as an allocator. */
 #include <sheaf/heap.h>
 
 #include <stdlib.h>
