@@ -4,6 +4,7 @@
  *
  *   {"version":1,"sheaf":"0.1.0","mail":{"bytes":N,"fields":{"kind":["u32",0],...}},
  *    "constants":{"MAIL_START":1,...},"classes":["none",...],"status":{"E_FULL":-4,...},
+ *    "sentences":{"E_FULL":"no room now, ...",...},
  *    "providers":[{"name","base_url","key_variables"},...],
  *    "options":[{"name","help","min","max","initial","choices"},...],
  *    "prices":{"date","rows":[[provider,model,input,output,cache_read,cache_write],...]},
@@ -134,6 +135,11 @@ static void put_names(sheaf_buf *out) {
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
     put_name(out, i == 0, codes[i].name);
     sheaf_buf_append_i64(out, codes[i].value);
+  }
+  sheaf_buf_append_text(out, "},\"sentences\":{");
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    put_name(out, i == 0, codes[i].name);
+    sheaf_buf_append_string(out, sheaf_slice_of(sheaf_status_text(codes[i].value)));
   }
   sheaf_buf_append(out, "}", 1);
 }

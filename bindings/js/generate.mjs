@@ -116,6 +116,11 @@ export const statusNames: Readonly<Record<number, string>> = {
 ${Object.entries(abi.status).map(([name, value]) => `  ${value < 0 ? `'${value}'` : value}: '${name}',`).join('\n')}
 };
 
+/** What is said of a call that left no message. */
+export const statusTexts: Readonly<Record<string, string>> = {
+${Object.entries(abi.sentences).filter(([name]) => name !== 'OK').map(([name, sentence]) => `  ${name}: '${sentence}',`).join('\n')}
+};
+
 export const classNames = ${text(abi.classes)};
 export const billingNames = ${text(abi.billing)};
 export const groupStateNames = ${text(abi.group_states)};

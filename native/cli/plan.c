@@ -146,8 +146,9 @@ static void weigh_money(plan *it, const plan_group *group, const cli_count *coun
   usage.output_total = (int64_t)output;
   int64_t written = sheaf_price_cost(group->price, &usage);
   usage.input_total = (int64_t)count->tokens;
-  int64_t batch =
-      it->jobs ? sheaf_price_batch_cost(group->price, &usage, it->jobs->discount_pct) : 0;
+  int64_t batch = it->jobs && group->price
+                      ? sheaf_price_batch_cost(group->price, &usage, it->jobs->discount_pct)
+                      : 0;
   if (input == SHEAF_ABSENT || written == SHEAF_ABSENT) {
     it->without_price++;
     return;

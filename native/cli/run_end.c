@@ -40,7 +40,12 @@ static void say_what_next(const run_state *run, const sheaf_stats *s,
   const char *message = sheaf_files_message(run->files);
   if (message[0] == 0 && run->jobs.store != NULL)
     message = sheaf_jobs_store_message(run->jobs.store);
-  if (run->failure && run->failure != SHEAF_E_END)
+  if (run->failure == SHEAF_E_OTHER_RUN && message[0] == 0 && run->jobs.store != NULL)
+    cli_say(
+        "%s is not the input that the jobs of %s were made of, or the options that make requests "
+        "differ: give those of the submission, or another --state and output",
+        args->input, run->jobs.state);
+  else if (run->failure && run->failure != SHEAF_E_END)
     cli_say("%s", message[0] ? message : sheaf_status_text(run->failure));
   if (code == CLI_BAD_INPUT && all > 0)
     fprintf(stderr,

@@ -77,8 +77,7 @@ static size_t on_read(char *to, size_t one, size_t count, void *user) {
   transfer->sent_ns = curl->now_ns;
   transfer->last_ns = curl->now_ns;
   if (room == 0) return 0;
-  int64_t got =
-      sheaf_engine_body_read(curl->engine, transfer->id, transfer->body_offset, to, room);
+  int64_t got = sheaf_engine_body_read(curl->engine, transfer->id, transfer->body_offset, to, room);
   if (got < 0 || (uint64_t)got > room || (got == 0 && is_known)) {
     transfer->stop = SHEAF__STOP_BODY;
     return CURL_READFUNC_ABORT;

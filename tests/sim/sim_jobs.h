@@ -47,9 +47,10 @@ enum {
   SJ_LIMITED,
   SJ_LIMITED_HINT,
   SJ_SERVER,
-  SJ_GARBLED,    /* it acted; a 200 that cannot be read */
-  SJ_CUT,        /* it acted; half of the answer, then the connection breaks */
-  SJ_SILENT_CUT, /* of results: half of them, and a proper end */
+  SJ_GARBLED,     /* it acted; a 200 that cannot be read */
+  SJ_CUT,         /* it acted; half of the answer, then the connection breaks */
+  SJ_REFUSES_KEY, /* 401 */
+  SJ_SILENT_CUT,  /* of results: half of them, and a proper end */
   SJ_CALL_FATES
 };
 
@@ -107,7 +108,7 @@ typedef struct sj_row {
   bool given, ended;                        /* to and in this host */
   uint32_t lines, lives, jobs;              /* lives: calls that the provider acted on */
   int64_t charged;
-  uint32_t charges;
+  uint32_t charges, paid; /* paid: those that cost something */
   uint64_t flight;
 } sj_row;
 enum { SJ_PROMPT, SJ_MESSAGES, SJ_BODY, SJ_STREAMED, SJ_LIVE, SJ_BAD, SJ_ROW_KINDS };
@@ -184,7 +185,8 @@ enum {
   SJ_DUE_STORED,
   SJ_DUE_SCANNED,
   SJ_DUE_POKE,
-  SJ_DUE_DRAIN
+  SJ_DUE_DRAIN,
+  SJ_DUE_CANCEL_JOB
 };
 
 typedef struct sj_due {

@@ -28,7 +28,7 @@ static void check_names(sj_world *w, const sheaf_result *r, const sj_row *row) {
 }
 
 static void check_money(sj_world *w, const sheaf_result *r, const sj_row *row) {
-  if (r->attempted && r->billing <= SHEAF_BILLING_REFUSED && row->charged > 0)
+  if (r->attempted && !w->doubled && r->billing <= SHEAF_BILLING_REFUSED && row->charged > 0)
     sj_fail(w, "said to be not billed, but it was", r->index, r->error_class);
   if (r->ok && r->billing == SHEAF_BILLING_BILLED && row->charges == 1 &&
       r->cost_usd_nano < row->charged)
@@ -166,6 +166,7 @@ void sj_check_live(sj_world *w, int32_t row, uint32_t place) {
   for (uint32_t i = 0; i < w->job_count; i++) {
     sj_job *job = &w->jobs[i];
     if (job->foreign || job->final || !shares_row(job, row) || w->doubled) continue;
+    if (job->cancel_ns) continue; /* it was waited for long enough: unknown, as the policy lets */
     if (w->flights[job->flight].abandoned || w->flights[job->flight].resubmit) continue;
     sj_fail(w, "sent live while its job goes on", (uint64_t)row, job->number);
   }

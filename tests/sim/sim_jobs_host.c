@@ -220,6 +220,9 @@ static void report_due(sj_world *w, uint32_t scan_count) {
       case SJ_DUE_DRAIN:
         if (sj_effect(w, "drain", 0, 0)) sheaf_engine_drain(w->engine);
         break;
+      case SJ_DUE_CANCEL_JOB:
+        if (sj_effect(w, "cancel job", due.what, 0)) sheaf_engine_job_cancel(w->engine, due.what);
+        break;
       case SJ_DUE_POKE: break;
       default: sj_call_due(w, &due); break;
     }
@@ -311,6 +314,9 @@ static bool one_host(sj_world *w) {
   else {
     if (c->drains && w->host < 3)
       sj_later(w, w->now_ns + sj_draw(c, 2 * c->job_ns, SJ_HOST, w->host, 72), SJ_DUE_DRAIN, 0);
+    if (c->cancels && w->host < 4)
+      sj_later(w, w->now_ns + sj_draw(c, 2 * c->job_ns, SJ_HOST, w->host, 73), SJ_DUE_CANCEL_JOB,
+               1 + sj_draw(c, 4, SJ_HOST, w->host, 74));
     over = live(w);
   }
   if (over) sj_check_host_end(w);

@@ -50,8 +50,9 @@ void sj_charge(sj_world *w, int32_t row, int64_t nano, bool live) {
   sj_row *r = &w->rows[row];
   r->charged += nano;
   r->charges++;
+  r->paid += nano > 0;
   w->charged += nano;
-  if (w->config.options.resend_unknown == SHEAF_RESEND_NEVER && r->charges > 1 && !w->doubled)
+  if (w->config.options.resend_unknown == SHEAF_RESEND_NEVER && r->paid > 1 && !w->doubled)
     sj_fail(w, "paid twice though resend_unknown is never", (uint64_t)row, live);
   SJ_NOTE(w, "         charged row %d %s", row, live ? "live" : "in a job");
 }
@@ -172,14 +173,17 @@ static void settle_items(sj_world *w, sj_job *job, uint64_t until_ns) {
                 item->fate == SJ_BAD_LINE;
     if (item->fate == SJ_DONE && job->fate == SJ_INVALID)
       paid = false; /* Anthropic: every row refused */
-    if (paid) sj_charge(w, item->row, sj_price(item->row, false), false);
+    /* What is said to have failed, too, costs nothing. */
+    bool both = item->fate == SJ_BOTH_FILES;
+    if (paid) sj_charge(w, item->row, both ? 0 : sj_price(item->row, false), false);
   }
 }
 
 void sj_job_settle(sj_world *w, sj_job *job) {
   if (job->final || job->created_ns > w->now_ns) return;
   bool is_anthropic = w->config.dialect[job->place] == SJ_ANTHROPIC; /* it never fails as a whole */
-  if ((job->fate == SJ_INVALID || job->fate == SJ_FULL) && !is_anthropic) {
+  bool fails = (job->fate == SJ_INVALID || job->fate == SJ_FULL) && !is_anthropic;
+  if (fails && !(job->cancel_ns && job->cancel_ns < job->valid_ns)) {
     if (w->now_ns < job->valid_ns) return;
     job->final = true;
     job->final_state = SHEAF_JOB_FAILED_STATE;

@@ -569,7 +569,8 @@ static void file_call(sj_world *w, sj_call *call, const char *at) {
     return;
   }
   for (uint32_t i = 0; deletes && !w->doubled && i < w->job_count; i++)
-    if (w->jobs[i].place == call->place && strcmp(w->jobs[i].input, name) == 0 && !w->jobs[i].final)
+    if (w->jobs[i].place == call->place && strcmp(w->jobs[i].input, name) == 0 &&
+        !w->jobs[i].final && !w->flights[w->jobs[i].flight].abandoned)
       sj_fail(w, "the input of a job that is not over was deleted", i, call->number);
   if (deletes) file->deleted = true;
   answer(call, 200);

@@ -94,6 +94,7 @@ static void draw_fates(sj_config *c) {
   static const uint64_t rates[] = {10, 40, 120};
   for (uint32_t f = 1; f < SJ_CALL_FATES; f++)
     if (on(c, 100 + f, 350)) c->call_permille[f] = (uint32_t)pick(c, 120 + f, rates, 3);
+  if (c->call_permille[SJ_REFUSES_KEY]) c->call_permille[SJ_REFUSES_KEY] = 4; /* ends a run */
   for (uint32_t f = 1; f < SJ_ITEM_FATES; f++)
     if (on(c, 140 + f, 300)) c->item_permille[f] = (uint32_t)pick(c, 160 + f, rates, 3);
   /* Half of a file and a second word in the other: nobody can know then. */
@@ -162,7 +163,7 @@ void sj_config_draw(sj_config *c, uint64_t seed) {
   c->crashes = on(c, 60, 500) ? 1 + (uint32_t)sj_draw(c, 4, SJ_CONFIG, 61, 0) : 0;
   c->job_ns = pick(c, 62, durations, 4) * SJ_SECOND;
   c->list_ns = c->slow_list ? 600 * SJ_SECOND : pick(c, 63, lists, 4) * SJ_SECOND;
-  c->page_rows = 1 + (uint32_t)sj_draw(c, 6, SJ_CONFIG, 64, 0);
+  c->page_rows = 2 + (uint32_t)sj_draw(c, 8, SJ_CONFIG, 64, 0);
   c->calm_ns = (60 + sj_draw(c, 20000, SJ_CONFIG, 65, 0)) * SJ_SECOND;
   draw_options(c);
   if (on(c, 66, 850)) draw_fates(c);
@@ -247,24 +248,25 @@ static void make_id(const sj_world *w, sj_row *row, uint32_t i) {
 
 static void make_text(const sj_world *w, sj_row *row) {
   const char *model = row->model ? "mb" : "ma";
-  char *to = row->text;
+  char *to = row->text, tag[sizeof row->tag];
+  memcpy(tag, row->tag, sizeof tag);
   size_t bytes = sizeof row->text;
   const char *stream = row->kind == SJ_STREAMED ? ",\"stream\":true" : "";
   switch (row->kind) {
     case SJ_MESSAGES:
-      snprintf(to, bytes, "[{\"role\":\"user\",\"content\":\"m \\\"%s\\\" \\u00e4\"}]", row->tag);
+      snprintf(to, bytes, "[{\"role\":\"user\",\"content\":\"m \\\"%s\\\" \\u00e4\"}]", tag);
       break;
     case SJ_BODY:
     case SJ_STREAMED:
       if (w->config.dialect[row->place] == SJ_GEMINI)
-        snprintf(to, bytes, "{\"contents\":[{\"parts\":[{\"text\":\"%s\"}]}]}", row->tag);
+        snprintf(to, bytes, "{\"contents\":[{\"parts\":[{\"text\":\"%s\"}]}]}", tag);
       else
         snprintf(to, bytes,
                  "{\"model\":\"%s\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
                  "\"%s\"}],\"x\":1.50%s}",
-                 model, row->tag, stream);
+                 model, tag, stream);
       break;
-    default: snprintf(to, bytes, "p \"%s\" \\ \n\xc3\xa4", row->tag); break;
+    default: snprintf(to, bytes, "p \"%s\" \\ \n\xc3\xa4", tag); break;
   }
 }
 

@@ -75,9 +75,10 @@ TEST(local_servers_cost_nothing_and_strangers_are_unknown) {
 /* ---- Look-up ---- */
 
 static const sheaf_price rows[] = {
-    {"a", "m*", 1, 0, 0, 0},      {"a", "model*", 2, 0, 0, 0}, {"a", "model-1", 3, 0, 0, 0},
-    {"*", "model-1", 4, 0, 0, 0}, {"*", "z*", 5, 0, 0, 0},     {"a", "z*", 6, 0, 0, 0},
-    {"a", "z*", 7, 0, 0, 0},      {"b", "*", 8, 0, 0, 0},
+    {"a", "m*", 1, 0, 0, 0, 0, 0},      {"a", "model*", 2, 0, 0, 0, 0, 0},
+    {"a", "model-1", 3, 0, 0, 0, 0, 0}, {"*", "model-1", 4, 0, 0, 0, 0, 0},
+    {"*", "z*", 5, 0, 0, 0, 0, 0},      {"a", "z*", 6, 0, 0, 0, 0, 0},
+    {"a", "z*", 7, 0, 0, 0, 0, 0},      {"b", "*", 8, 0, 0, 0, 0, 0},
 };
 static const sheaf_price_table small = {"", "", rows, sizeof rows / sizeof *rows, 0};
 
@@ -105,7 +106,7 @@ TEST(the_own_provider_goes_before_any_and_the_first_of_equals_wins) {
 /* ---- Cost ---- */
 
 TEST(cost_is_tokens_times_price_rounded_up_once) {
-  const sheaf_price p = {"a", "m", 150000000, 600000000, 75000000, SHEAF_ABSENT};
+  const sheaf_price p = {"a", "m", 150000000, 600000000, 75000000, SHEAF_ABSENT, 0, 0};
   sheaf_usage u = usage(1000000, 1000000);
   CHECK_EQ(sheaf_price_cost(&p, &u), 750000000);
   u = usage(1, 0);
@@ -120,7 +121,7 @@ TEST(cost_is_tokens_times_price_rounded_up_once) {
 }
 
 TEST(cached_input_costs_its_own_price_where_one_is_known) {
-  const sheaf_price p = {"a", "m", 1000000, 0, 100000, 2000000};
+  const sheaf_price p = {"a", "m", 1000000, 0, 100000, 2000000, 0, 0};
   sheaf_usage u = usage(100, 0);
   u.cache_read = 60;
   u.cache_write = 30;
@@ -129,6 +130,28 @@ TEST(cached_input_costs_its_own_price_where_one_is_known) {
   CHECK_EQ(sheaf_price_cost(&plain, &u), 100);
   u.cache_read = 1000; /* more than all input: nonsense is held to what there is */
   CHECK_EQ(sheaf_price_cost(&p, &u), 10);
+}
+
+/* A million input and two million output tokens of 3 and 15 dollars are 33 dollars, half of it in a job. */
+TEST(a_batch_job_costs_the_live_price_less_its_discount) {
+  const sheaf_price live = {"a", "m", 3 * USD, 15 * USD, USD, SHEAF_ABSENT, 0, 0};
+  sheaf_usage u = usage(1000000, 2000000);
+  CHECK_EQ(sheaf_price_batch_cost(&live, &u, 50), 33 * USD / 2);
+  CHECK_EQ(sheaf_price_batch_cost(&live, &u, 0), 33 * USD);
+  u.cache_read = 1000000; /* all of the input, at a dollar */
+  CHECK_EQ(sheaf_price_batch_cost(&live, &u, 50), 31 * USD / 2);
+  u.output_total = SHEAF_ABSENT;
+  CHECK_EQ(sheaf_price_batch_cost(&live, &u, 50), SHEAF_ABSENT);
+}
+
+TEST(batch_columns_of_a_price_go_before_the_discount) {
+  const sheaf_price both = {"a", "m", 3 * USD, 15 * USD, USD, SHEAF_ABSENT, 2 * USD, 4 * USD};
+  const sheaf_price one = {"a", "m", 3 * USD, 15 * USD, USD, SHEAF_ABSENT, 0, 4 * USD};
+  sheaf_usage u = usage(1000000, 1000000);
+  u.cache_read = 500000;
+  CHECK_EQ(sheaf_price_batch_cost(&both, &u, 50), 6 * USD);
+  u.cache_read = SHEAF_ABSENT;
+  CHECK_EQ(sheaf_price_batch_cost(&one, &u, 50), 3 * USD / 2 + 4 * USD);
 }
 
 TEST(what_is_not_known_has_no_cost) {
@@ -164,7 +187,7 @@ TEST(cost_agrees_with_wide_arithmetic) {
       state ^= state << 13, state ^= state >> 7, state ^= state << 17;
       n[j] = (int64_t)(state >> (24 + state % 39));
     }
-    const sheaf_price p = {"a", "m", n[0], n[1], n[2], SHEAF_ABSENT};
+    const sheaf_price p = {"a", "m", n[0], n[1], n[2], SHEAF_ABSENT, 0, 0};
     sheaf_usage u = usage(n[3], n[4]);
     u.cache_read = n[5] < n[3] ? n[5] : n[3];
     const wide sum =
@@ -187,7 +210,8 @@ static int32_t read_text(const char *json, sheaf_price_table **table, test_alloc
 
 static const char *const sample =
     "{\"date\": \"2030-01-02\", \"prices\": [\n"
-    "{\"provider\": \"openai\", \"model\": \"gpt-4o-mini\", \"input\": 0.25, \"output\": 2},\n"
+    "{\"provider\": \"openai\", \"model\": \"gpt-4o-mini\", \"input\": 0.25, \"output\": 2,"
+    " \"batch_input\": 0.1, \"batch_output\": 0.75},\n"
     "{\"provider\": \"*\", \"model\": \"mine\\/x*\", \"input\": 1e-3, \"output\": 0,"
     " \"cache_read\": 0.0005, \"cache_write\": null}]}";
 
@@ -200,6 +224,7 @@ TEST(a_users_prices_come_before_the_built_in_ones) {
   const sheaf_price *p = sheaf_price_find(table, text("openai"), text("gpt-4o-mini"));
   CHECK(p && p->input == 250000000 && p->output == 2000000000);
   CHECK(p && p->cache_read == SHEAF_ABSENT && p->cache_write == SHEAF_ABSENT);
+  CHECK(p && p->batch_input == 100000000 && p->batch_output == 750000000);
   p = sheaf_price_find(table, text("whoever"), text("mine/x-large"));
   CHECK(p && p->input == 1000000 && p->output == 0 && p->cache_read == 500000);
   CHECK(p && p->cache_write == SHEAF_ABSENT);
@@ -297,6 +322,8 @@ int main(void) {
   RUN(the_own_provider_goes_before_any_and_the_first_of_equals_wins);
   RUN(cost_is_tokens_times_price_rounded_up_once);
   RUN(cached_input_costs_its_own_price_where_one_is_known);
+  RUN(a_batch_job_costs_the_live_price_less_its_discount);
+  RUN(batch_columns_of_a_price_go_before_the_discount);
   RUN(what_is_not_known_has_no_cost);
   RUN(enormous_costs_stop_at_the_end_of_the_range);
   RUN(cost_agrees_with_wide_arithmetic);

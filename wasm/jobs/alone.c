@@ -1,13 +1,17 @@
-/* alone.c: in place of what the jobs module does without. What lets requests share calls and answers: company.c, groups.c, group_end.c,
- * canary.c, twins.c, cache.c, answers.c and bonds.c of the engine, prompts.c and agreement.c of the lanes,
- * sharing.c, sharing_reply.c and *_share.c of the providers. No row has a bond here, so that none of these
- * has anything to do; link-time optimisation takes most of their callers away, too. And ollama.c, which
- * has no jobs.
+/* alone.c: in place of what the jobs module does without:
  *
- * It is part of the engine, and the only file of the shell that sees the core's private headers. */
+ *   what lets requests share calls and answers: company.c, groups.c, group_end.c, canary.c, twins.c,
+ *   cache.c, answers.c, bonds.c of the engine; prompts.c, agreement.c; sharing*.c, *_share.c
+ *   streams: stream_in.c, wire/stream.c
+ *   the provider without jobs: ollama.c
+ *
+ * No row has a bond here and none is streamed, so that none of these has anything to do; link-time
+ * optimisation takes most of their callers away, too. It is part of the engine, and the only file of the
+ * shell that sees the core's private headers. */
 #include "engine/engine_int.h"
 #include "providers/sharing.h"
 #include "providers/table.h"
+#include "wire/stream.h"
 
 /* ---- Bonds, twins, answers ---- */
 
@@ -132,6 +136,35 @@ void sheaf__shadows_drop(sheaf_engine *engine) {
   (void)engine;
 }
 
+/* ---- Streams ---- */
+
+int32_t sheaf__stream_begin(sheaf_engine *engine, sheaf__call *call) {
+  (void)engine, (void)call;
+  return SHEAF_E_UNSUPPORTED;
+}
+void sheaf__stream_feed(sheaf_engine *engine, sheaf__call *call, bool at_end) {
+  (void)engine, (void)call, (void)at_end;
+}
+void sheaf__stream_free(sheaf_engine *engine, sheaf__call *call) {
+  (void)engine, (void)call;
+}
+
+void sheaf__framer_init(sheaf__framer *framer, const sheaf_allocator *allocator, uint32_t framing) {
+  (void)framer, (void)allocator, (void)framing;
+}
+void sheaf__framer_deinit(sheaf__framer *framer) {
+  (void)framer;
+}
+int32_t sheaf__framer_feed(sheaf__framer *framer, sheaf_slice chunk, sheaf__event_fn fn,
+                           void *ctx) {
+  (void)framer, (void)chunk, (void)fn, (void)ctx;
+  return SHEAF_E_UNSUPPORTED;
+}
+int32_t sheaf__framer_end(sheaf__framer *framer, sheaf__event_fn fn, void *ctx) {
+  (void)framer, (void)fn, (void)ctx;
+  return SHEAF_E_UNSUPPORTED;
+}
+
 /* ---- Providers' slots ---- */
 
 static int32_t nothing_shared(void) {
@@ -139,28 +172,28 @@ static int32_t nothing_shared(void) {
 }
 
 /* Of a body only how many inputs it holds is asked here, which limits of jobs count: see inputs_of. */
-#define ALONE(provider)                                                                         \
-  void sheaf__##provider##_traits(const sheaf_provider *self, uint32_t operation,               \
-                                  sheaf_slice body, sheaf_traits *traits) {                     \
-    (void)self, (void)operation;                                                                \
-    inputs_of(body, traits);                                                                    \
-  }                                                                                             \
-  int32_t sheaf__##provider##_share(const sheaf_provider *self, const sheaf_shared *shared,     \
-                                    sheaf_buf *body) {                                          \
-    (void)self, (void)shared, (void)body;                                                       \
-    return nothing_shared();                                                                    \
-  }                                                                                             \
-  int32_t sheaf__##provider##_items(const sheaf_provider *self, const sheaf_shared *shared,     \
-                                    const sheaf_reply *reply, sheaf_slice *items,               \
-                                    uint32_t item_count) {                                      \
-    (void)self, (void)shared, (void)reply, (void)items, (void)item_count;                       \
-    return nothing_shared();                                                                    \
-  }                                                                                             \
-  int32_t sheaf__##provider##_part(const sheaf_provider *self, const sheaf_shared *shared,      \
-                                   const sheaf_reply *reply, const sheaf_part *part,            \
-                                   sheaf_buf *body) {                                           \
-    (void)self, (void)shared, (void)reply, (void)part, (void)body;                              \
-    return nothing_shared();                                                                    \
+#define ALONE(provider)                                                                     \
+  void sheaf__##provider##_traits(const sheaf_provider *self, uint32_t operation,           \
+                                  sheaf_slice body, sheaf_traits *traits) {                 \
+    (void)self, (void)operation;                                                            \
+    inputs_of(body, traits);                                                                \
+  }                                                                                         \
+  int32_t sheaf__##provider##_share(const sheaf_provider *self, const sheaf_shared *shared, \
+                                    sheaf_buf *body) {                                      \
+    (void)self, (void)shared, (void)body;                                                   \
+    return nothing_shared();                                                                \
+  }                                                                                         \
+  int32_t sheaf__##provider##_items(const sheaf_provider *self, const sheaf_shared *shared, \
+                                    const sheaf_reply *reply, sheaf_slice *items,           \
+                                    uint32_t item_count) {                                  \
+    (void)self, (void)shared, (void)reply, (void)items, (void)item_count;                   \
+    return nothing_shared();                                                                \
+  }                                                                                         \
+  int32_t sheaf__##provider##_part(const sheaf_provider *self, const sheaf_shared *shared,  \
+                                   const sheaf_reply *reply, const sheaf_part *part,        \
+                                   sheaf_buf *body) {                                       \
+    (void)self, (void)shared, (void)reply, (void)part, (void)body;                          \
+    return nothing_shared();                                                                \
   }
 
 /* Embeddings of a list of texts: "input":["a","b"] is two. Lists of tokens count as their parts. */

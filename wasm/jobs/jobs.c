@@ -340,6 +340,5 @@ int32_t sheaf_wasm_job_cancel(uint32_t handle, double flight) {
   wasm_client *client = sheaf__wasm_find(handle);
   uint64_t job;
   if (client == NULL) return sheaf__wasm_no_client();
-  return whole_of(flight, &job) ? sheaf_engine_job_cancel(client->engine, job)
-                                : SHEAF_E_NOT_FOUND;
+  return whole_of(flight, &job) ? sheaf_engine_job_cancel(client->engine, job) : SHEAF_E_NOT_FOUND;
 }

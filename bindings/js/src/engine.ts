@@ -2,7 +2,7 @@
 
 import type { Calls, Core } from './core.js';
 import { SheafError } from './errors.js';
-import { Mail, statusNames } from './layout.js';
+import { Mail, statusNames, statusTexts } from './layout.js';
 import { camel } from './names.js';
 
 const SECRET_BYTES = 32;
@@ -49,8 +49,9 @@ export class Engine {
 
   /** What a call refused, and why. */
   failure(status: number): SheafError {
-    const field = camel(this.text(Mail.field)), message = this.text(Mail.message);
-    return new SheafError(field ? `${field}: ${message}` : message, statusNames[status | 0] ?? 'E_INTERNAL', field || undefined);
+    const code = statusNames[status | 0] ?? 'E_INTERNAL';
+    const field = camel(this.text(Mail.field)), message = this.text(Mail.message) || (statusTexts[code] as string);
+    return new SheafError(field ? `${field}: ${message}` : message, code, field || undefined);
   }
 
   check(): void {

@@ -161,7 +161,8 @@ typedef struct sheaf_price_table {
 /* The table that is built in; static. Its date and source are fields of it. Without rows in a
  * WebAssembly module, whose host hands it in. Since 0.1. */
 SHEAF_API const sheaf_price_table *sheaf_prices_builtin(void);
-/* Reads {"date":"…","prices":[{"provider","model","input","output","cache_read","cache_write"}]}
+/* Reads {"date":"…","prices":[{"provider","model","input","output","cache_read","cache_write",
+ * "batch_input","batch_output"}]}
  * with prices in USD per million tokens; rows come before the built-in ones. The table is freed
  * with sheaf_prices_free. */
 SHEAF_API int32_t sheaf_prices_read(sheaf_slice json, const sheaf_allocator *allocator,

@@ -335,6 +335,7 @@ int32_t sheaf__flight_row_done(sheaf_engine *engine, sheaf__flight *f,
       call->decoded.error_class != SHEAF_CLASS_NONE)
     call->decoded.billing = SHEAF_BILLING_UNKNOWN;
   if (status == SHEAF_OK) {
+    engine->stats.attempts++;
     int64_t cost = row_price(engine, f, &call->decoded);
     bool again = f->setup.api != NULL && wants_rescue(engine, &call->decoded, action->index);
     if (again) {

@@ -125,7 +125,9 @@ int32_t sheaf_engine_on_scanned(sheaf_engine *engine, const sheaf_record *record
     sheaf_range range;
     int32_t status = SHEAF_OK;
     if (records[i].type >= SHEAF_RECORD_JOB_FIRST && records[i].type <= SHEAF_RECORD_JOB_LAST)
-      status = sheaf__flight_record(engine, records[i].type, records[i].payload);
+      status = SHEAF__HAS_LANES /* else its rows would be sent a second time */
+                   ? sheaf__flight_record(engine, records[i].type, records[i].payload)
+                   : SHEAF_E_UNSUPPORTED;
     if (status) return status;
     if (records[i].type != SHEAF_RECORD_RANGE && records[i].type != SHEAF_RECORD_VOID) continue;
     status = sheaf_range_read(records[i].payload, &range);

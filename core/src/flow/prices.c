@@ -169,9 +169,20 @@ static int32_t read_text(read_table *made, sheaf_slice json, sheaf_slice value, 
   return SHEAF_OK;
 }
 
-enum { PROVIDER, MODEL, INPUT, OUTPUT, CACHE_READ, CACHE_WRITE, FIELD_COUNT };
-static const char *const fields[FIELD_COUNT] = {"provider", "model",      "input",
-                                                "output",   "cache_read", "cache_write"};
+enum {
+  PROVIDER,
+  MODEL,
+  INPUT,
+  OUTPUT,
+  CACHE_READ,
+  CACHE_WRITE,
+  BATCH_INPUT,
+  BATCH_OUTPUT,
+  FIELD_COUNT
+};
+static const char *const fields[FIELD_COUNT] = {"provider",    "model",       "input",
+                                                "output",      "cache_read",  "cache_write",
+                                                "batch_input", "batch_output"};
 
 /* The members of one row by field; a name that is none of them is a mistake worth telling. */
 static int32_t read_members(sheaf_slice json, sheaf_slice row, sheaf_slice values[FIELD_COUNT],
@@ -186,7 +197,8 @@ static int32_t read_members(sheaf_slice json, sheaf_slice row, sheaf_slice value
     while (i < FIELD_COUNT && !same_text(key, fields[i])) i++;
     if (i == FIELD_COUNT)
       return fail(error, SHEAF_E_FIELD, json, key, "prices",
-                  "a price has provider, model, input, output, cache_read, cache_write");
+                  "a price has provider, model, input, output, cache_read, cache_write, "
+                  "batch_input, batch_output");
     values[i] = value;
   }
   for (uint32_t i = PROVIDER; i <= OUTPUT; i++)
@@ -199,8 +211,14 @@ static int32_t read_row(read_table *made, sheaf_slice json, sheaf_slice row, she
                         sheaf_parse_error *error) {
   sheaf_slice values[FIELD_COUNT] = {{NULL, 0}};
   *price = (sheaf_price){.cache_read = SHEAF_ABSENT, .cache_write = SHEAF_ABSENT};
-  int64_t *const money[FIELD_COUNT] = {
-      NULL, NULL, &price->input, &price->output, &price->cache_read, &price->cache_write};
+  int64_t *const money[FIELD_COUNT] = {NULL,
+                                       NULL,
+                                       &price->input,
+                                       &price->output,
+                                       &price->cache_read,
+                                       &price->cache_write,
+                                       &price->batch_input,
+                                       &price->batch_output};
   int32_t status = read_members(json, row, values, error);
   for (uint32_t i = PROVIDER; i <= MODEL && status == SHEAF_OK; i++)
     status = read_text(made, json, values[i], fields[i], error);

@@ -191,13 +191,13 @@ static const sheaf_header headers[] = {
 };
 
 /* What all servers that speak this language have in common. */
-#define DIALECT                                                                                   \
-  .struct_bytes = sizeof(sheaf_provider), .framing = SHEAF_FRAMING_SSE,                           \
-  .charge_tokens = SHEAF_CHARGE_RESERVE_MAX, .charge_output = SHEAF_CHARGE_RESERVE_MAX,           \
-  .build = sheaf__openai_build, .decode = sheaf__openai_decode, .classify = classify,             \
-  .event = sheaf__openai_event, .read_limits = read_limits, .tool_call = sheaf__openai_tool_call, \
-  .traits = sheaf__openai_traits, .share = sheaf__openai_share, .items = sheaf__openai_items,     \
-  .part = sheaf__openai_part
+#define DIALECT                                                                         \
+  .struct_bytes = sizeof(sheaf_provider), .framing = SHEAF_FRAMING_SSE,                 \
+  .charge_tokens = SHEAF_CHARGE_RESERVE_MAX, .charge_output = SHEAF_CHARGE_RESERVE_MAX, \
+  .build = sheaf__openai_build, .decode = sheaf__openai_decode, .classify = classify,   \
+  .event = SHEAF__EVENT(sheaf__openai_event), .read_limits = read_limits,               \
+  .tool_call = sheaf__openai_tool_call, .traits = sheaf__openai_traits,                 \
+  .share = sheaf__openai_share, .items = sheaf__openai_items, .part = sheaf__openai_part
 
 const sheaf_provider sheaf__openai = {
     DIALECT,

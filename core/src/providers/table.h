@@ -33,6 +33,13 @@ extern const sheaf_job_api sheaf__mistral_jobs;
 extern const sheaf_job_api sheaf__anthropic_jobs;
 extern const sheaf_job_api sheaf__gemini_jobs;
 
+/* The module for jobs asks for no streams: what reads them is left out. */
+#ifdef SHEAF_MODULE_JOBS
+#define SHEAF__EVENT(slot) (0 ? (slot) : NULL)
+#else
+#define SHEAF__EVENT(slot) (slot)
+#endif
+
 /* A slice in a static initialiser, where a compound literal may not stand. */
 #define SHEAF__TEXT(text) \
   { (text), sizeof(text) - 1 }
