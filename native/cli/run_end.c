@@ -35,7 +35,10 @@ static void say_what_next(const run_state *run, const sheaf_stats *s,
                           const sheaf_files_report *files, const run_jobs_left *jobs, int code) {
   const cli_args *args = &run->args;
   bool resumable = strcmp(args->output, "-") != 0;
-  unsigned long long failed = s->failed + files->rows_failed_before, left = s->not_attempted,
+  /* What was cancelled has no line: the same command runs it. */
+  uint64_t cut = s->failed_by_class[SHEAF_CLASS_CANCELLED];
+  unsigned long long failed = s->failed - cut + files->rows_failed_before,
+                     left = s->not_attempted + cut,
                      all = s->failed + s->succeeded + s->skipped + s->not_attempted;
   const char *message = sheaf_files_message(run->files);
   if (message[0] == 0 && run->jobs.store != NULL)

@@ -185,7 +185,8 @@ void sj_check_host_end(sj_world *w) {
     if (s.state == SHEAF_JOB_UNDECIDED_STATE && s.flight < SJ_FLIGHTS_MAX) {
       w->undecided++;
       w->flights[s.flight].undecided = true;
-      if (s.message.bytes == 0) sj_fail(w, "undecided, and nobody is told what to do", s.flight, 0);
+      if (s.message.bytes == 0 && !w->config.nomem)
+        sj_fail(w, "undecided, and nobody is told what to do", s.flight, 0);
     }
   }
   sheaf_stats stats;
