@@ -2,7 +2,7 @@
  *
  *   {"provider":"openai","model":"m","concurrency":8,"max_retries":3}
  *   {"endpoints":[{"provider":"openai","base_url":"https://...","weight":2}, ...], "rpm":500}
- *   {"model":"m","prices":["openai","m",2500000000,10000000000,null,null, ...]}
+ *   {"model":"m","prices":["openai","m",2500000000,10000000000,null,null,0,0, ...]}
  *
  * Unknown members are errors. Text is unescaped into one buffer that lives until the engine has copied
  * it. A key has no place here: an endpoint has a credential_id, and the host fills the slot. */
@@ -152,11 +152,13 @@ static int32_t read_money(sheaf_slice value, int64_t *money) {
   return sheaf_json_kind(value) == SHEAF_JSON_NULL ? SHEAF_OK : sheaf_json_int(value, money);
 }
 
-/* Prices as the host has them ready, in one array: provider, model, then input, output, read from the
- * cache and written to it in nano-USD a million tokens, or null; and so on with the next. */
+/* Prices as the host has them ready, in one array: provider, model, then in nano-USD a million tokens
+ * input, output, read from the cache and written to it (null: as input), input and output of batch jobs
+ * (0: by the discount); and so on with the next. */
+#define PRICE_FIELDS 8u
 static int32_t read_prices(reading *r, sheaf_slice key, sheaf_slice value) {
   wasm_client *client = r->client;
-  uint32_t count = count_elements(value) / 6;
+  uint32_t count = count_elements(value) / PRICE_FIELDS;
   sheaf_price *rows =
       sheaf__wasm_allocator.realloc(NULL, client->price_rows, 0, count * sizeof *rows);
   client->price_rows = rows;
@@ -168,10 +170,9 @@ static int32_t read_prices(reading *r, sheaf_slice key, sheaf_slice value) {
   sheaf_slice none, item;
   sheaf_json_iter_init(&iter, value);
   for (uint32_t i = 0; i < count; i++) {
-    rows[i] = (sheaf_price){.input = 0}; /* and no prices of batch jobs: their discount */
-    int64_t *const money[] = {&rows[i].input, &rows[i].output, &rows[i].cache_read,
-                              &rows[i].cache_write};
-    for (uint32_t k = 0; k < 6 && status == SHEAF_OK; k++) {
+    int64_t *const money[] = {&rows[i].input,       &rows[i].output,      &rows[i].cache_read,
+                              &rows[i].cache_write, &rows[i].batch_input, &rows[i].batch_output};
+    for (uint32_t k = 0; k < PRICE_FIELDS && status == SHEAF_OK; k++) {
       sheaf_json_iter_next(&iter, &none, &item);
       status = k == 0   ? read_name(&client->price_text, item, &rows[i].provider)
                : k == 1 ? read_name(&client->price_text, item, &rows[i].model)

@@ -16,6 +16,7 @@
  *
  * Outline: clocks, input, the provider, its transport, the run, the output's check. */
 #define _GNU_SOURCE
+#include <sheaf/curl.h>
 #include <sheaf/files.h>
 #include <sheaf/heap.h>
 #include <sheaf/store.h>
@@ -151,13 +152,17 @@ static size_t id_of(uint64_t row, uint64_t place, char *to) {
   return given.bytes;
 }
 
-/* One line of an upload; those of the form around the rows are passed over. */
+/* One line of an upload; those of the form around the rows are passed over. The first tells which rows
+ * follow. */
 static void look_at_line(job *at, const char *line) {
-  static const char head[] = "{\"custom_id\":\"";
+  static const char head[] = "{\"custom_id\":\"", first[] = "r0-row-";
   char id[SHEAF_JOB_ID_BYTES_MAX];
   if (strncmp(line, head, sizeof head - 1) != 0) return;
+  const char *given = line + sizeof head - 1;
+  if (at->rows == 0 && strncmp(given, first, sizeof first - 1) == 0)
+    at->first = strtoull(given + sizeof first - 1, NULL, 10);
   size_t bytes = id_of(at->first + at->rows, at->rows, id);
-  if (strncmp(line + sizeof head - 1, id, bytes) != 0) fail("upload", "not the row that was due");
+  if (strncmp(given, id, bytes) != 0) fail("upload", "not the row that was due");
   at->rows++;
 }
 
@@ -194,7 +199,7 @@ static void upload(const call *at) {
   uint64_t offset = 0;
   if (job_count == JOBS_MAX) fail("upload", "too many jobs");
   job *made = &jobs[job_count++];
-  *made = (job){.first = uploaded_rows};
+  *made = (job){.rows = 0};
   for (;;) {
     int64_t got = sheaf_engine_body_read(engine, at->exchange->id, offset, chunk, sizeof chunk);
     if (got < 0) fail("upload", sheaf_status_text((int32_t)got));
@@ -401,6 +406,7 @@ static void open_engine(void) {
   options.endpoints = &endpoint;
   options.endpoint_count = 1;
   options.lane = SHEAF_LANE_BATCH;
+  options.sha256_blocks = sheaf_sha256_fastest();
   if (sheaf_engine_new(&options, sheaf_heap(), &engine)) fail("engine", "cannot be made");
   file_source = sheaf_files_source(files);
   static sheaf_source source = {

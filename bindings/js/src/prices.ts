@@ -4,7 +4,8 @@
 import { SheafError } from './errors.js';
 import { priceRows } from './tables.js';
 
-const money = ['input', 'output', 'cache_read', 'cache_write'];
+const money = ['input', 'output', 'cache_read', 'cache_write', 'batch_input', 'batch_output'];
+const none = [null, null, null, null, 0, 0];
 const members = ['provider', 'model', ...money];
 const nanoOf = (usd: number): number => Math.round(usd * 1e9);
 
@@ -21,8 +22,8 @@ function nameOf(value: unknown): string {
   return value;
 }
 
-function moneyOf(value: unknown, mayLack: boolean): number | null {
-  if (mayLack && (value === undefined || value === null)) return null;
+function moneyOf(value: unknown, i: number): number | null {
+  if (i > 1 && (value === undefined || value === null)) return none[i] as number | null;
   if (typeof value !== 'number' || !(nanoOf(value) <= Number.MAX_SAFE_INTEGER))
     refuse('E_TYPE', 'give the price in USD per million tokens');
   if (value < 0) refuse('E_RANGE', 'a price is not below 0');
@@ -33,7 +34,7 @@ function flat(row: unknown): (string | number | null)[] {
   if (!isObject(row)) refuse('E_TYPE', 'each price is an object');
   if (Object.keys(row).some((name) => !members.includes(name))) refuse('E_FIELD', `a price has ${members.join(', ')}`);
   for (const name of members.slice(0, 4)) if (row[name] === undefined) refuse('E_FIELD', `a price needs ${name}`);
-  return [nameOf(row['provider']), nameOf(row['model']), ...money.map((name, i) => moneyOf(row[name], i > 1))];
+  return [nameOf(row['provider']), nameOf(row['model']), ...money.map((name, i) => moneyOf(row[name], i))];
 }
 
 function given(table: unknown): (string | number | null)[] {
@@ -49,7 +50,7 @@ function builtIn(provider: string): (string | number | null)[] {
   return (priceRows[provider] ?? []).flatMap((row) => {
     const [costs, ...models] = row.split(' ') as [string, ...string[]];
     const each = costs.split(',');
-    const prices = money.map((_, i) => (each[i] ? nanoOf(Number(each[i])) : null));
+    const prices = money.map((_, i) => (each[i] ? nanoOf(Number(each[i])) : none[i] as number | null));
     return models.flatMap((model) => [provider, model, ...prices]);
   });
 }

@@ -266,7 +266,6 @@ struct sheaf__flight {
   uint64_t members;
   uint64_t held;        /* of an earlier run's, as its records told */
   uint64_t passed;      /* of an earlier run's: came by in the input */
-  uint64_t rescued;     /* handed on to the live lane */
   uint64_t spool_bytes; /* written so far */
   int64_t reserved_usd_nano;
   bool from_records;

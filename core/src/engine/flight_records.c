@@ -94,7 +94,7 @@ static void fill_status(const sheaf__flight *f, sheaf_job_status *status) {
   status->provider = f->setup.provider;
   status->endpoint = f->setup.endpoint;
   status->model = f->setup.model;
-  status->rescued = f->rescued;
+  status->rescued = f->setup.rescued;
 }
 
 /* status NULL: the flight's own. News that nobody takes are dropped beyond their ceiling. */

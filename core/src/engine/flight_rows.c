@@ -216,7 +216,7 @@ static int32_t rescue(sheaf_engine *engine, sheaf__flight *f, const sheaf__lane_
     engine->stats.unknown_resent++;
     sheaf__notice(engine, SHEAF_NOTICE_RESENT_UNKNOWN, engine->seats[f->seat].place, row->index);
   }
-  f->rescued++;
+  f->setup.rescued++;
   return SHEAF_OK;
 }
 

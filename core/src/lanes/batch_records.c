@@ -118,6 +118,7 @@ static bool want_over(sheaf__batch *b, sheaf__lane_action *action) {
   record.succeeded = b->succeeded;
   record.failed = (int64_t)b->failed_rows;
   record.missing = b->missing;
+  record.rescued = b->setup->rescued;
   action->after_results = true;
   return put_record(b, &record, action);
 }

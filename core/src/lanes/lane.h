@@ -21,6 +21,7 @@ typedef struct sheaf__lane_setup {
   uint32_t operation;
   bool is_auto;           /* lane auto chose it: other defaults hold */
   int64_t bound_usd_nano; /* of all its rows */
+  uint64_t rescued;       /* rows that the engine had run live */
   /* Whether another flight has this job already. */
   bool (*is_claimed)(const void *engine, uint64_t flight, sheaf_slice job);
   /* Whether the answer to another flight's create call is missing: of one with so many rows; of any that
