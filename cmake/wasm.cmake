@@ -132,6 +132,7 @@ if(NOT EMSCRIPTEN)
   add_executable(sheaf_described_wasm ${core_sources} ${shell_sources}
                                       "${PROJECT_SOURCE_DIR}/wasm/reactor/wasi_stubs.c")
   target_include_directories(sheaf_described_wasm PRIVATE ${core_include} ${core_private})
+  target_compile_definitions(sheaf_described_wasm PRIVATE SHEAF_DESCRIBED=1)
   target_compile_options(sheaf_described_wasm PRIVATE -O0)
   target_link_options(sheaf_described_wasm PRIVATE -O0 -mexec-model=reactor -Wl,--strip-all)
   set_target_properties(sheaf_described_wasm PROPERTIES OUTPUT_NAME sheaf-described)

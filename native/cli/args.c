@@ -89,6 +89,7 @@ static const arg_row rows[] = {
     {"adopt", KIND_TEXT, FOR_STATE, AT(adopt), 0, 0},
     {"resubmit", KIND_FLAG, FOR_STATE, AT(resubmit), 0, 0},
     {"abandon", KIND_FLAG, FOR_STATE, AT(abandon), 0, 0},
+    {"json_schema", KIND_TEXT, FOR_RUN, AT(json_schema), 0, 0},
     {"http2", KIND_NUMBER, FOR_NET, AT(http2), 0, 2},
 };
 
@@ -163,7 +164,7 @@ static bool is_kept(const char *name) {
 
 /* Files are named from the folder that the command runs in; a later command may run elsewhere. */
 static char *whole_path(const char *name, const char *value) {
-  static const char *const files[] = {"api_key_file", "ca_file", "prices", "vocab"};
+  static const char *const files[] = {"api_key_file", "ca_file", "json_schema", "prices", "vocab"};
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
     if (strcmp(name, files[i]) == 0) return realpath(value, NULL);
   return NULL;
@@ -421,8 +422,8 @@ static int option_read(cli_args *args, int argc, char **argv, int *at, uint32_t 
     return CLI_USAGE;
   }
   if (!takes_value(row)) return row_set(args, row, NULL, true);
-  if (row == NULL && strcmp(name, "stream") == 0 && equals == NULL)
-    return foreign_set(args, canon, "yes");
+  bool is_flag = strcmp(name, "stream") == 0 || strcmp(name, "json") == 0;
+  if (row == NULL && is_flag && equals == NULL) return foreign_set(args, canon, "yes");
   const char *value = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
   if (value == NULL) {
     cli_say("%s needs a value", given);

@@ -74,6 +74,7 @@ typedef struct cli_args {
   sheaf_engine_options engine;
   const char *targets[32]; /* of bench */
   uint32_t target_count;
+  const char *json_schema; /* a file */
   /* Jobs. */
   const char *state; /* the last one given */
   const char *states[CLI_STATES_MAX];
@@ -259,6 +260,14 @@ void cli_plain(char *to, size_t bytes, sheaf_slice from);
 
 /* --params with or without its braces, into args->engine. CLI_OK or CLI_USAGE after a sentence. */
 int cli_params_open(cli_args *args);
+/* judged.c: what a run's structured answers are worth. */
+typedef struct cli_judged {
+  uint64_t strict, repaired, faulty, none;
+} cli_judged;
+/* --json-schema FILE, into args->engine; says once what of it is not checked. CLI_OK or CLI_BAD_INPUT. */
+int cli_schema_open(cli_args *args);
+void cli_judged_count(cli_judged *judged, const sheaf_result *result);
+void cli_judged_print(const cli_judged *judged, FILE *to); /* a line of the summary, if any was */
 /* --prices FILE, into args->engine; *prices is freed by the caller. CLI_OK or CLI_BAD_INPUT. */
 int cli_prices_open(cli_args *args, sheaf_price_table **prices);
 

@@ -31,15 +31,17 @@ static void print_forecast(const plan *it) {
   const sheaf_engine_options *o = &it->args->engine;
   unsigned long long rows = it->good, tokens = it->input_tokens;
   if (o->lane == SHEAF_LANE_AUTO && it->good <= o->batch_threshold) {
-    fprintf(stderr, "forecast: %llu requests run live, as --batch-threshold is %llu\n", rows,
+    fprintf(stderr, "forecast: %llu requests in all run live, as --batch-threshold is %llu\n", rows,
             (unsigned long long)o->batch_threshold);
     return;
   }
-  fprintf(stderr, "forecast: %llu requests in %s%llu jobs of %s\n", rows,
-          it->has_more_groups ? "at least " : "", (unsigned long long)plan_jobs(it),
+  unsigned long long jobs = plan_jobs(it);
+  fprintf(stderr, "forecast: %llu request%s in %s%llu job%s of %s\n", rows, rows == 1 ? "" : "s",
+          it->has_more_groups ? "at least " : "", jobs, jobs == 1 ? "" : "s",
           it->place->endpoint.provider->name);
   if (it->doubt[0])
-    fprintf(stderr, "  input        about %llu tokens, an estimate: %s\n", tokens, it->doubt);
+    fprintf(stderr, "  input        about %llu tokens, an estimate (sheaf plan says why)\n",
+            tokens);
   else
     fprintf(stderr, "  input        %llu tokens, counted: %s\n", tokens, it->encodings);
   print_money(it);

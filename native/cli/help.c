@@ -64,6 +64,7 @@ static const char run_head[] =
     "  --sync-full                 survive a power cut, not only a kill\n"
     "  --summary FILE.json         statistics as JSON\n"
     "  --metrics FILE              statistics as OpenMetrics text, every five seconds\n"
+    "  --json-schema FILE.json     answers are JSON that fits it: --json, and checked\n"
     "  --prices FILE.json          prices that differ from the built-in ones\n"
     "  --quiet                     no progress, no summary\n"
     "  --config FILE.json          the same options as a JSON object; the command line wins\n"
@@ -342,20 +343,22 @@ static void print_options(FILE *to, bool over_files, bool for_jobs) {
   for (uint32_t i = 0;; i++) {
     const sheaf_option *o = sheaf_option_at(i);
     if (o == NULL) return;
-    if (!over_files && strcmp(o->name, "stream") == 0) continue; /* each request says so itself */
+    bool is_flag = strcmp(o->name, "stream") == 0 || strcmp(o->name, "json") == 0;
+    if (!over_files && is_flag) continue; /* each request says so itself */
+    if (!over_files && strcmp(o->name, "json_retries") == 0) continue;
     if (cli_is_job_option(o) != for_jobs) continue;
     if (strcmp(o->name, "batch_mode") == 0) continue; /* which command it is says so */
     char about[192], choice[64];
     uint64_t initial;
     memcpy(&initial, (const char *)&defaults + o->offset, sizeof initial);
-    if (strcmp(o->name, "stream") == 0 || o->initial == SHEAF_NEVER)
+    if (is_flag || o->initial == SHEAF_NEVER)
       snprintf(about, sizeof about, "%s", o->help);
     else if (o->choices != NULL)
       snprintf(about, sizeof about, "%s [%s]", o->help, choice_name(o->choices, initial, choice));
     else
       snprintf(about, sizeof about, "%s [%llu]", o->help, (unsigned long long)initial);
     print_row(to, o->name,
-              strcmp(o->name, "stream") == 0 ? ""
+              is_flag                        ? ""
               : strcmp(o->name, "lane") == 0 ? "live|batch|auto"
               : o->choices                   ? o->choices
               : o->initial == SHEAF_NEVER    ? "X"

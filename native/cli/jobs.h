@@ -50,6 +50,8 @@ void jobs_say_undecided(FILE *to, const jobs_job *job, const char *state);
 
 typedef struct jobs_pace {
   uint64_t flight;
+  uint64_t rescued; /* as last told */
+  bool is_over, has_count;
   uint64_t first_ns, last_ns;     /* of the first and the latest count seen */
   uint64_t first_done, last_done; /* rows */
 } jobs_pace;
@@ -58,6 +60,9 @@ typedef struct jobs_watch {
   size_t count, room;
 } jobs_watch;
 void jobs_watch_see(jobs_watch *watch, const jobs_job *job, uint64_t now_ns);
+/* Of all jobs seen, those that are over included, which the engine forgets. */
+uint64_t jobs_watch_rescued(const jobs_watch *watch);
+uint64_t jobs_watch_over(const jobs_watch *watch);
 /* By the provider's counts over time; SHEAF_NEVER: they tell nothing yet. */
 uint64_t jobs_watch_eta_ns(const jobs_watch *watch, const jobs_job *job, uint64_t now_ns);
 void jobs_watch_close(jobs_watch *watch);

@@ -43,8 +43,7 @@ static int print_jobs(sheaf_jobs_store *store, const char *path) {
     undecided += job.state == SHEAF_JOB_UNDECIDED_STATE && job.decision.bytes == 0;
     open += !job.is_over;
   }
-  if (status != SHEAF_E_END)
-    return cli_say("%s", sheaf_jobs_store_message(store)), CLI_HOST;
+  if (status != SHEAF_E_END) return cli_say("%s", sheaf_jobs_store_message(store)), CLI_HOST;
   if (count == 0) puts("  no jobs");
   fflush(stdout);
   jobs_quoted(path, quoted, sizeof quoted);

@@ -43,6 +43,7 @@ int jobs_recall(int argc, char **argv, const char *command, cli_args *args) {
   if (answer || args->help) return answer;
   answer = jobs_state_find(args, path, sizeof path);
   if (answer == CLI_OK) answer = recall(path, &input, &output, &options);
+  if (args->given.allocator != NULL) sheaf_buf_deinit(&args->given); /* it is read anew */
   if (answer == CLI_OK)
     answer = cli_args_read_after(argc, argv, command, path, sheaf_slice_of(options), args);
   free(options);

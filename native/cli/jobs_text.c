@@ -60,14 +60,15 @@ static const char *done_text(const jobs_job *job, char text[48]) {
 }
 
 void jobs_line(const jobs_job *job, char *text, size_t bytes) {
-  char id[100], done[48], failed[40] = "", rescued[40] = "", provider[40];
+  char message[160] = "", id[100], done[48], failed[40] = "", rescued[40] = "", provider[40];
   cli_plain(id, sizeof id, job->job);
   cli_plain(provider, sizeof provider, job->provider);
   if (job->failed > 0) snprintf(failed, sizeof failed, ", %lld failed", (long long)job->failed);
   if (job->rescued > 0) snprintf(rescued, sizeof rescued, ", %lld live", (long long)job->rescued);
-  snprintf(text, bytes, "job %llu  %s  %s  %s%s%s%s%s", (unsigned long long)job->flight, provider,
-           sheaf_job_state_name(job->state), done_text(job, done), failed, rescued,
-           id[0] ? "  " : "", id);
+  if (!job->is_over) cli_plain(message, sizeof message, job->message);
+  snprintf(text, bytes, "job %llu  %s  %s  %s%s%s%s%s%s%s", (unsigned long long)job->flight,
+           provider, sheaf_job_state_name(job->state), done_text(job, done), failed, rescued,
+           id[0] ? "  " : "", id, message[0] ? "  " : "", message);
 }
 
 #define TABLE "  %-4s  %-10s %-11s %-15s %-7s %-8s %-10s %s\n"

@@ -30,11 +30,15 @@ static jobs_pace *pace_new(jobs_watch *watch, uint64_t flight) {
 }
 
 void jobs_watch_see(jobs_watch *watch, const jobs_job *job, uint64_t now_ns) {
-  if (job->flight == 0 || job->job.bytes == 0 || job->completed == SHEAF_ABSENT) return;
   jobs_pace *pace = pace_of(watch, job->flight);
-  if (pace == NULL) {
-    pace = pace_new(watch, job->flight);
-    if (pace == NULL) return;
+  if (job->flight == 0) return;
+  if (pace == NULL) pace = pace_new(watch, job->flight);
+  if (pace == NULL) return;
+  pace->is_over = job->is_over;
+  if (job->rescued > 0) pace->rescued = (uint64_t)job->rescued;
+  if (job->job.bytes == 0 || job->completed == SHEAF_ABSENT) return;
+  if (!pace->has_count) {
+    pace->has_count = true;
     pace->first_ns = pace->last_ns = now_ns;
     pace->first_done = pace->last_done = done_of(job);
   }
@@ -53,6 +57,18 @@ uint64_t jobs_watch_eta_ns(const jobs_watch *watch, const jobs_job *job, uint64_
   double left = each * (double)(job->requests - done), since = (double)(now_ns - pace->last_ns);
   /* Counts come at polls: what may have been done since the last one is taken off. */
   return left > since ? (uint64_t)(left - since) : 0;
+}
+
+uint64_t jobs_watch_rescued(const jobs_watch *watch) {
+  uint64_t rows = 0;
+  for (size_t i = 0; i < watch->count; i++) rows += watch->paces[i].rescued;
+  return rows;
+}
+
+uint64_t jobs_watch_over(const jobs_watch *watch) {
+  uint64_t jobs = 0;
+  for (size_t i = 0; i < watch->count; i++) jobs += watch->paces[i].is_over;
+  return jobs;
 }
 
 void jobs_watch_close(jobs_watch *watch) {

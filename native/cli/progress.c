@@ -80,15 +80,12 @@ static void draw_jobs(cli_progress *p, int width) {
   sheaf_job_status status = {.struct_bytes = sizeof status};
   const uint64_t now = sheaf_now_ns();
   const int64_t unix_now = sheaf_unix_ms();
-  unsigned long long over = 0, more = 0;
+  unsigned long long over = jobs_watch_over(p->watch), more = 0;
   uint32_t drawn = 0;
   char line[512], age[32], left[32];
   for (uint64_t n = 0; sheaf_engine_job_at(p->engine, n, &status) == SHEAF_OK; n++) {
     const jobs_job job = jobs_of_status(&status);
-    if (job.is_over)
-      over++;
-    else if (drawn == JOBS_DRAWN)
-      more++;
+    if (!job.is_over && drawn == JOBS_DRAWN) more++;
     if (job.is_over || drawn == JOBS_DRAWN) continue;
     jobs_line(&job, line, sizeof line - 100);
     size_t at = strlen(line);
@@ -103,7 +100,8 @@ static void draw_jobs(cli_progress *p, int width) {
     drawn++;
   }
   if (over + more == 0) return;
-  snprintf(line, sizeof line, "jobs: %llu collected, %llu more", over, more);
+  int n = snprintf(line, sizeof line, "%llu jobs collected", over);
+  if (more) snprintf(line + n, sizeof line - (size_t)n, ", %llu more under way", more);
   put_line(p, line, width);
 }
 

@@ -102,6 +102,7 @@ static int32_t on_event(void *ctx, const sheaf_event *event) {
   if (event->kind == SHEAF_EVENT_JOB || event->kind == SHEAF_EVENT_RESULT)
     run_jobs_event(run, event);
   if (run->files == NULL) return SHEAF_OK;
+  if (event->kind == SHEAF_EVENT_RESULT) cli_judged_count(&run->judged, event->result);
   if (event->kind != SHEAF_EVENT_RESULT || event->result->ok)
     return run->file_sink.put(run->file_sink.ctx, event);
   sheaf_event shown = *event;
@@ -303,6 +304,7 @@ int32_t run_loop(run_state *run) {
 int run_open(run_state *run) {
   const bool moves_rows = run->args.engine.batch_mode <= SHEAF_BATCH_COLLECT;
   int answer = cli_prices_open(&run->args, &run->prices);
+  if (answer == CLI_OK) answer = cli_schema_open(&run->args);
   if (answer == CLI_OK) answer = cli_place_open(&run->args, &run->args.target, &run->place);
   if (answer == CLI_OK) answer = cli_params_open(&run->args);
   if (answer == CLI_OK && run->args.dry_run) return CLI_OK;

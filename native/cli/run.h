@@ -33,6 +33,7 @@ typedef struct run_state {
   sheaf_sink file_sink; /* the files' own; events pass by here first */
   cli_failures failures;
   cli_run_counter counter;
+  cli_judged judged;
   cli_progress progress;
   run_jobs jobs;
   /* Of commands that look at jobs: hands on what became known. NULL: nobody wants it. */

@@ -98,8 +98,10 @@ int run_finish(run_state *run, int32_t ended) {
   run->unreachable |= code == CLI_ALL_FAILED && stats.attempts > 0 && stats.failed == 0 &&
                       run_nothing_answers(&stats);
   bool nothing = stats.attempts + stats.failed + stats.skipped == 0;
-  if (!args->quiet && !(run->failure && nothing)) {
+  const bool is_part = args->engine.batch_mode != SHEAF_BATCH_RUN; /* submit, collect */
+  if (!args->quiet && !((run->failure || is_part) && nothing)) {
     cli_summary_print(stderr, &stats, &report, args);
+    cli_judged_print(&run->judged, stderr);
     run_jobs_summary(run, stderr);
     cli_run_counter_print(&run->counter, stderr);
   }

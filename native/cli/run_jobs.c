@@ -31,6 +31,8 @@ static int choose_lane(run_state *run) {
   sheaf_engine_options *o = &run->args.engine;
   bool wants_jobs = o->lane == SHEAF_LANE_BATCH || o->lane == SHEAF_LANE_AUTO;
   const sheaf_provider *provider = run->place.endpoint.provider;
+  if (o->batch_mode == SHEAF_BATCH_SURVEY && sheaf_job_api_of(provider) == NULL)
+    return cli_say("%s has no batch API, and so no jobs", provider->name), CLI_USAGE;
   if (o->batch_mode > SHEAF_BATCH_SUBMIT) return CLI_OK;
   if (wants_jobs && run->args.batch_disabled) {
     if (o->batch_mode == SHEAF_BATCH_SUBMIT)
@@ -96,8 +98,9 @@ static int set_aside(run_state *run) {
   if (status != SHEAF_OK) return cli_say("%s cannot be read", state), CLI_HOST;
   if (totals.jobs > totals.jobs_over) {
     cli_say(
-        "%llu jobs of the earlier run are not collected: end them with sheaf jobs collect or sheaf "
-        "jobs cancel, --state %s, or move that file away",
+        "%llu of the jobs of the earlier run are not collected: end them with sheaf jobs collect "
+        "or "
+        "sheaf jobs cancel, --state %s, or move that file away",
         (unsigned long long)(totals.jobs - totals.jobs_over), state);
     return CLI_USAGE;
   }
@@ -224,9 +227,9 @@ static int check_stream(const run_state *run) {
   if (run->jobs.over_before == 0 || !is_stream(run->args.output) || run->files == NULL)
     return CLI_OK;
   cli_say(
-      "%llu jobs of %s have ended in an earlier run, whose standard output has their results: move "
-      "that file away to run everything again",
-      (unsigned long long)run->jobs.over_before, run->jobs.state);
+      "jobs of %s have ended in an earlier run, whose standard output has their results: move that "
+      "file away to run everything again",
+      run->jobs.state);
   return CLI_BAD_INPUT;
 }
 
@@ -255,8 +258,9 @@ int run_jobs_open(run_state *run) {
   if (answer != CLI_OK || run->files == NULL) return answer;
   if (!set_notes(run)) return say_store(run);
   if (jobs->before > jobs->over_before && !run->args.quiet)
-    fprintf(stderr, "going on with %llu jobs of an earlier run\n",
-            (unsigned long long)(jobs->before - jobs->over_before));
+    fprintf(stderr, "going on with %llu job%s of an earlier run\n",
+            (unsigned long long)(jobs->before - jobs->over_before),
+            jobs->before - jobs->over_before == 1 ? "" : "s");
   if (jobs->before > 0 || run->args.quiet || !has_jobs_to_come(run)) return CLI_OK;
   return cli_forecast(&run->args, &run->place);
 }
@@ -301,10 +305,9 @@ uint64_t run_jobs_tick(run_state *run, uint64_t now) {
 /* ---- The end ---- */
 
 run_jobs_left run_jobs_look(const run_state *run) {
-  run_jobs_left left = {0, 0, 0, 0};
+  run_jobs_left left = {.rescued = jobs_watch_rescued(&run->jobs.watch)};
   sheaf_job_status status = {.struct_bytes = sizeof status};
   for (uint64_t n = 0; sheaf_engine_job_at(run->engine, n, &status) == SHEAF_OK; n++) {
-    left.rescued += status.rescued;
     if (status.state == SHEAF_JOB_UNDECIDED_STATE) left.undecided++;
     if (jobs_is_over(status.state)) continue;
     left.jobs++;

@@ -121,7 +121,9 @@ static int32_t run_list(sheaf_client *client, sheaf__list *list, sheaf_batch **o
   if (batch == NULL) return SHEAF_E_NOMEM;
   batch->by_completion = list->options->order == 1;
   list->batch = batch;
-  int32_t status = sheaf__list_check(client, list, batch->table, batch->mask, error);
+  sheaf_engine_options options;
+  sheaf__options_now(client, &options);
+  int32_t status = sheaf__list_check(&options, list, batch->table, batch->mask, error);
   uint64_t started_ns = sheaf_now_ns();
   if (status == SHEAF_OK) status = run(client, list);
   if (status) {

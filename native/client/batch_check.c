@@ -169,10 +169,9 @@ static int32_t check_all(checker *check, const sheaf__list *list, sheaf_parse_er
   return SHEAF_OK;
 }
 
-int32_t sheaf__list_check(sheaf_client *client, const sheaf__list *list, uint32_t *table,
-                          size_t mask, sheaf_parse_error *error) {
-  checker check = {.prompt_is_good = false};
-  sheaf__options_now(client, &check.options);
+int32_t sheaf__list_check(const sheaf_engine_options *options, const sheaf__list *list,
+                          uint32_t *table, size_t mask, sheaf_parse_error *error) {
+  checker check = {.options = *options};
   sheaf_buf_init(&check.path, sheaf_heap(), PATH_BYTES_MAX);
   sheaf_buf_init(&check.body, sheaf_heap(), BODY_BYTES_MAX);
   int32_t status = check_all(&check, list, error);

@@ -1,6 +1,7 @@
 /* client_copy.c: the options' own copy: a restart makes an engine from it, and the checks of lists look at it while they run.
  *
  * All text is one block, measured by the same walk that fills it. */
+#define _DEFAULT_SOURCE /* explicit_bzero */
 #include "client_int.h"
 
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static void keep(keeper *k, sheaf_slice *slice) {
 }
 
 /* Endpoints grow at the end; the known ones are of one size with the caller's. */
-static void keep_endpoint(sheaf_client *client, keeper *k, sheaf_endpoint *e) {
+static void keep_endpoint(sheaf__kept *kept, keeper *k, sheaf_endpoint *e) {
   keep(k, &e->name);
   keep(k, &e->base_url);
   keep(k, &e->model);
@@ -32,47 +33,52 @@ static void keep_endpoint(sheaf_client *client, keeper *k, sheaf_endpoint *e) {
   keep(k, &e->key_header);
   keep(k, &e->query);
   const sheaf_header *given = e->headers;
-  if (k->to != NULL && e->header_count > 0) e->headers = client->headers + k->headers;
+  if (k->to != NULL && e->header_count > 0) e->headers = kept->headers + k->headers;
   for (uint32_t i = 0; i < e->header_count; i++) {
     sheaf_header header = given[i];
     keep(k, &header.name);
     keep(k, &header.value);
-    if (k->to != NULL) client->headers[k->headers] = header;
+    if (k->to != NULL) kept->headers[k->headers] = header;
     k->headers++;
   }
 }
 
-static void keep_all(sheaf_client *client, keeper *k) {
-  sheaf_engine_options *o = &client->options;
+static void keep_all(sheaf_engine_options *o, sheaf__kept *kept, keeper *k) {
   keep(k, &o->system);
   keep(k, &o->params);
   keep(k, &o->json_schema);
-  for (uint32_t i = 0; i < o->endpoint_count; i++) keep_endpoint(client, k, &client->endpoints[i]);
+  for (uint32_t i = 0; i < o->endpoint_count; i++) keep_endpoint(kept, k, &kept->endpoints[i]);
 }
 
-int32_t sheaf__keep_options(sheaf_client *client) {
-  sheaf_engine_options *o = &client->options;
+int32_t sheaf__keep_options(sheaf_engine_options *o, sheaf__kept *kept) {
   if (o->endpoints == NULL) return SHEAF_E_MISUSE;
-  client->endpoints = calloc((size_t)o->endpoint_count + 1, sizeof *client->endpoints);
-  if (client->endpoints == NULL) return SHEAF_E_NOMEM;
-  for (uint32_t i = 0; i < o->endpoint_count; i++) client->endpoints[i] = o->endpoints[i];
-  o->endpoints = client->endpoints;
+  kept->endpoints = calloc((size_t)o->endpoint_count + 1, sizeof *kept->endpoints);
+  if (kept->endpoints == NULL) return SHEAF_E_NOMEM;
+  for (uint32_t i = 0; i < o->endpoint_count; i++) kept->endpoints[i] = o->endpoints[i];
+  o->endpoints = kept->endpoints;
   keeper k = {0};
-  keep_all(client, &k);
-  client->text = malloc(k.bytes + 1);
-  client->headers = calloc(k.headers + 1, sizeof *client->headers);
-  if (client->text == NULL || client->headers == NULL) return SHEAF_E_NOMEM;
-  k = (keeper){.to = client->text};
-  keep_all(client, &k);
+  keep_all(o, kept, &k);
+  kept->text = malloc(k.bytes + 1);
+  kept->headers = calloc(k.headers + 1, sizeof *kept->headers);
+  if (kept->text == NULL || kept->headers == NULL) return SHEAF_E_NOMEM;
+  k = (keeper){.to = kept->text};
+  keep_all(o, kept, &k);
   if (o->tokens != NULL) {
-    client->tokens = *o->tokens;
-    o->tokens = &client->tokens;
+    kept->tokens = *o->tokens;
+    o->tokens = &kept->tokens;
   }
   if (o->secret != NULL) {
-    memcpy(client->secret, o->secret, sizeof client->secret);
-    o->secret = client->secret;
+    memcpy(kept->secret, o->secret, sizeof kept->secret);
+    o->secret = kept->secret;
   }
   return SHEAF_OK;
+}
+
+void sheaf__kept_free(sheaf__kept *kept) {
+  free(kept->endpoints);
+  free(kept->headers);
+  free(kept->text);
+  explicit_bzero(kept->secret, sizeof kept->secret);
 }
 
 void sheaf__options_now(sheaf_client *client, sheaf_engine_options *options) {

@@ -274,6 +274,10 @@ bool sheaf__on_driver(const sheaf_client *client) {
   return driven == client;
 }
 
+bool sheaf__on_any_driver(void) {
+  return driven != NULL;
+}
+
 /* False: the transport failed. Behind the last row the engine lets go of what it may still have out for itself, so that nothing is
  * under way when the next run begins. */
 static bool run(sheaf_client *client) {

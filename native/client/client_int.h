@@ -4,7 +4,8 @@
  *   client_submit.c    handing over: room, submit, cancel; the completion queue
  *   client_handle.c    handles: one result that several threads may wait for
  *   client_ask.c       what only the driver can do and a caller waits for: options, pauses, keys, statistics, health
- *   client_open.c      options into an engine and a transport; keys
+ *   client_open.c      options into an engine and a transport
+ *   client_place.c     where to and with which key: of clients and of jobs
  *   client_copy.c      the options' own copy, which a restart needs
  *   client_driver.c    the thread: feeds the engine, tells who waits, sleeps
  *   client_take.c      what it does with what was handed over
@@ -196,21 +197,39 @@ typedef struct sheaf__wish {
   uint64_t stop_ns;
 } sheaf__wish;
 
+/* What options point at, as copies. */
+typedef struct sheaf__kept {
+  sheaf_token_counter tokens;
+  sheaf_endpoint *endpoints;
+  sheaf_header *headers;
+  char *text; /* what slices of options, endpoints and headers point into */
+  uint8_t secret[SHEAF_SECRET_BYTES];
+} sheaf__kept;
+
+#define SHEAF__URL_BYTES 1024
+
+/* Where requests go. The pointers are the caller's or the environment's, or point at url. */
+typedef struct sheaf__place {
+  const char *provider; /* NULL: openai */
+  const char *base_url;
+  const char *key; /* NULL: from the environment; "": none */
+  const char *model;
+  bool wants_key;
+  sheaf_endpoint endpoint;
+  char url[SHEAF__URL_BYTES];
+} sheaf__place;
+
 struct sheaf_client {
   /* ---- Written before the first thread begins ---- */
   sheaf_client_transport transport;
   sheaf_curl *curl; /* NULL: the transport is the caller's */
   sheaf_hooks hooks;
   bool has_hooks;
-  sheaf_token_counter tokens;
-  sheaf_endpoint *endpoints;
-  sheaf_header *headers;
-  char *text; /* what slices of options, endpoints and headers point into */
+  sheaf__kept kept;
   void (*on_event)(void *user, const sheaf_event *event);
   void (*on_report)(void *user, const sheaf_stats *stats);
   void *event_user, *report_user;
   uint64_t report_every_ns; /* 0: never */
-  uint8_t secret[SHEAF_SECRET_BYTES];
   bool draws_secret; /* a new one for each engine */
   sigset_t signals;  /* of the thread that made the client: workers run with it */
 
@@ -274,12 +293,30 @@ struct sheaf_client {
 extern sheaf__command sheaf__closed;
 
 /* client_copy.c */
-/* Makes what options point at the client's own. SHEAF_OK, SHEAF_E_NOMEM. */
-int32_t sheaf__keep_options(sheaf_client *client);
+/* Makes what options point at our own. SHEAF_OK, SHEAF_E_NOMEM, SHEAF_E_MISUSE: without endpoints. */
+int32_t sheaf__keep_options(sheaf_engine_options *options, sheaf__kept *kept);
+void sheaf__kept_free(sheaf__kept *kept);
 /* The options in force, on any thread. */
 void sheaf__options_now(sheaf_client *client, sheaf_engine_options *options);
 
-/* client_open.c. What sheaf_client_new answers; leaves made what sheaf__client_close takes apart. */
+/* client_place.c */
+/* Finds provider, address and key; what is found takes the place of what was given. sentence is written on failure only:
+ * SHEAF_E_NOT_FOUND, SHEAF_E_AUTH, SHEAF_E_FIELD (no address). */
+int32_t sheaf__place_find(sheaf__place *place, char *sentence, size_t bytes);
+typedef int32_t (*sheaf__set_credential)(void *ctx, uint32_t credential_id, const char *base_url,
+                                         const char *secret);
+/* Hands the key over, if there is one. */
+int32_t sheaf__place_key(const sheaf__place *place, sheaf__set_credential set, void *ctx);
+/* Endpoints of the caller's own have addresses, or SHEAF_E_FIELD and a sentence. */
+int32_t sheaf__endpoints_check(const sheaf_endpoint *endpoints, uint32_t count, char *sentence,
+                               size_t bytes);
+
+/* client_open.c. */
+/* The caller's version over the defaults, with a seed and the quickest hash. given may be NULL. */
+void sheaf__options_read(sheaf_engine_options *options, const sheaf_engine_options *given);
+/* SHEAF_OK, or SHEAF_E_RANGE and a sentence. */
+int32_t sheaf__options_check(const sheaf_engine_options *options, char *sentence, size_t bytes);
+/* What sheaf_client_new answers; leaves made what sheaf__client_close takes apart. */
 int32_t sheaf__client_open(sheaf_client *client, const sheaf_client_options *options);
 void sheaf__client_close(sheaf_client *client);
 /* An engine with the options in force, joined to the transport, in place of the one before. */
@@ -301,8 +338,9 @@ void sheaf__until(struct timespec *at, uint64_t ms); /* for waits on conditions 
 
 /* client_driver.c */
 void *sheaf__drive(void *client);
-/* Whether the calling thread is the driver of this client. */
+/* Whether the calling thread is the driver of this client; of any. */
 bool sheaf__on_driver(const sheaf_client *client);
+bool sheaf__on_any_driver(void);
 void sheaf__stats_take(const sheaf_client *client, sheaf_stats *stats);
 
 /* client_take.c */
@@ -371,8 +409,8 @@ sheaf_slice sheaf__row_name(uint64_t number, char id[SHEAF__ID_BYTES]);
 bool sheaf__slice_same(sheaf_slice a, sheaf_slice b);
 
 /* batch_check.c. table: places of 2^bits - 1 & mask, each a position + 1 or 0. */
-int32_t sheaf__list_check(sheaf_client *client, const sheaf__list *list, uint32_t *table,
-                          size_t mask, sheaf_parse_error *error);
+int32_t sheaf__list_check(const sheaf_engine_options *options, const sheaf__list *list,
+                          uint32_t *table, size_t mask, sheaf_parse_error *error);
 size_t sheaf__id_hash(sheaf_slice id);
 /* What can be seen of a request without the provider's dialect. An empty prompt is one. */
 int32_t sheaf__request_form(const sheaf_request *request, sheaf_parse_error *error);

@@ -1,8 +1,7 @@
-/* client_open.c: options into an engine and a transport: ranges, environment, keys.
+/* client_open.c: options into an engine and a transport: ranges, defaults, doors. Where to and with which key is
+ * client_place.c.
  *
- * A key is copied once to trim it, handed to the transport and wiped; the engine and the client never hold it.
- *
- * Outline: memory, where to, keys, what is wrong, the engine, the transport, opening. */
+ * Outline: what is wrong, the engine, the transport, opening. */
 #define _DEFAULT_SOURCE
 #include "client_int.h"
 
@@ -11,72 +10,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* ---- Where to ---- */
-
-enum { URL_BYTES = 1024 };
-
-/* OLLAMA_HOST may be "host", "host:port" or a URL. A server that listens on all addresses is set up with 0.0.0.0, which
- * is no address to connect to. */
-static bool ollama_url(char url[URL_BYTES]) {
-  const char *host = getenv("OLLAMA_HOST");
-  if (host == NULL || host[0] == 0) return false;
-  const char *scheme_end = strstr(host, "://");
-  const char *name = scheme_end ? scheme_end + 3 : host;
-  bool has_port = strchr(name, ':') != NULL;
-  bool is_any = strncmp(name, "0.0.0.0", 7) == 0;
-  int n = snprintf(url, URL_BYTES, "%.*s%s%s%s",
-                   scheme_end ? (int)(name - host) : (int)strlen("http://"),
-                   scheme_end ? host : "http://", is_any ? "127.0.0.1" : "",
-                   is_any ? name + 7 : name, has_port || scheme_end ? "" : ":11434");
-  return n > 0 && n < URL_BYTES;
-}
-
-static bool is_loopback(const char *url) {
-  const char *host = strstr(url, "://");
-  host = host ? host + 3 : url;
-  return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
-         strncmp(host, "[::1]", 5) == 0;
-}
-
-/* ---- Keys ---- */
-
-static const char *key_from_environment(const char *variables) {
-  char name[64];
-  for (const char *at = variables; at != NULL && *at;) {
-    const char *end = strchr(at, ',');
-    size_t bytes = end ? (size_t)(end - at) : strlen(at);
-    if (bytes < sizeof name) {
-      memcpy(name, at, bytes);
-      name[bytes] = 0;
-      const char *key = getenv(name);
-      if (key != NULL && key[strspn(key, " \t\r\n")]) return key;
-    }
-    at = end ? end + 1 : NULL;
-  }
-  return NULL;
-}
-
-/* A key often comes with the line end of the file it was read from. */
-static int32_t set_key(sheaf_client *client, const char *base_url, const char *key) {
-  key += strspn(key, " \t\r\n");
-  size_t bytes = strlen(key);
-  while (bytes > 0 && strchr(" \t\r\n", key[bytes - 1])) bytes--;
-  char *copy = malloc(bytes + 1);
-  if (copy == NULL) return SHEAF_E_NOMEM;
-  memcpy(copy, key, bytes);
-  copy[bytes] = 0;
-  int32_t status = client->transport.set_credential(client->transport.ctx, 1, base_url, copy);
-  explicit_bzero(copy, bytes);
-  free(copy);
-  return status;
-}
-
 /* ---- What is wrong ---- */
 
 typedef struct opening {
   sheaf_client_options given; /* of the caller's version: what it does not know has its default */
-  sheaf_endpoint own;         /* what the simple options make */
-  char url[URL_BYTES];
+  sheaf__place place;         /* what the simple options make */
 } opening;
 
 enum { SENTENCE_BYTES = 256 };
@@ -88,18 +26,24 @@ static int32_t complain(const opening *o, int32_t status, const char *sentence) 
 }
 
 /* As the engine looks at them, but it says no more than that one is out of its range. */
-static int32_t check_ranges(const opening *o, const sheaf_engine_options *options) {
-  char sentence[SENTENCE_BYTES];
+int32_t sheaf__options_check(const sheaf_engine_options *options, char *sentence, size_t bytes) {
   for (uint32_t i = 0; sheaf_option_at(i) != NULL; i++) {
     const sheaf_option *option = sheaf_option_at(i);
     uint64_t value;
     memcpy(&value, (const char *)options + option->offset, sizeof value);
     if ((value >= option->min && value <= option->max) || value == option->initial) continue;
-    snprintf(sentence, sizeof sentence, "%s cannot be %llu: give a whole number from %llu to %llu",
+    snprintf(sentence, bytes, "%s cannot be %llu: give a whole number from %llu to %llu",
              option->name, (unsigned long long)value, (unsigned long long)option->min,
              (unsigned long long)option->max);
-    return complain(o, SHEAF_E_RANGE, sentence);
+    return SHEAF_E_RANGE;
   }
+  return SHEAF_OK;
+}
+
+static int32_t check_ranges(const opening *o, const sheaf_engine_options *options) {
+  char sentence[SENTENCE_BYTES];
+  if (sheaf__options_check(options, sentence, sizeof sentence))
+    return complain(o, SHEAF_E_RANGE, sentence);
   if (o->given.workers_max > SHEAF__WORKERS_MAX) {
     snprintf(sentence, sizeof sentence, "workers_max cannot be %u: give 1 to %u, or 0 for %u",
              (unsigned)o->given.workers_max, SHEAF__WORKERS_MAX, SHEAF__WORKERS);
@@ -118,8 +62,7 @@ static uint64_t draw_seed(void) {
   return seed;
 }
 
-static void read_options(sheaf_client *client, const sheaf_engine_options *given) {
-  sheaf_engine_options *o = &client->options;
+void sheaf__options_read(sheaf_engine_options *o, const sheaf_engine_options *given) {
   sheaf_engine_options_init(o);
   if (given != NULL) {
     size_t known = given->struct_bytes < sizeof *o ? given->struct_bytes : sizeof *o;
@@ -128,7 +71,6 @@ static void read_options(sheaf_client *client, const sheaf_engine_options *given
   }
   if (o->seed == 0) o->seed = draw_seed();
   if (o->sha256_blocks == NULL) o->sha256_blocks = sheaf_sha256_fastest();
-  client->draws_secret = o->secret == NULL;
 }
 
 void sheaf__options_apply(sheaf_client *client) {
@@ -144,8 +86,9 @@ void sheaf__options_apply(sheaf_client *client) {
 /* Without randomness there is no secret, and prompts are never merged. */
 static void draw_secret(sheaf_client *client) {
   if (!client->draws_secret) return;
-  ssize_t drawn = getrandom(client->secret, sizeof client->secret, 0);
-  client->options.secret = drawn == (ssize_t)sizeof client->secret ? client->secret : NULL;
+  uint8_t *secret = client->kept.secret;
+  ssize_t drawn = getrandom(secret, sizeof client->kept.secret, 0);
+  client->options.secret = drawn == (ssize_t)sizeof client->kept.secret ? secret : NULL;
 }
 
 static int32_t start_exchange(void *ctx, const sheaf_exchange *exchange) {
@@ -244,36 +187,29 @@ static int32_t open_transport(sheaf_client *client, const opening *o) {
 /* The one endpoint that provider, base_url, api_key and model speak of. */
 static int32_t simple_endpoint(sheaf_client *client, opening *o) {
   const sheaf_client_options *given = &o->given;
-  const char *name = given->provider ? given->provider : "openai";
-  const sheaf_provider *provider = sheaf_provider_find(sheaf_slice_of(name));
+  const sheaf_client_transport *t = &client->transport;
   char sentence[SENTENCE_BYTES];
-  if (provider == NULL) {
-    snprintf(sentence, sizeof sentence,
-             "there is no provider \"%.60s\": give openai, anthropic, gemini or ollama", name);
-    return complain(o, SHEAF_E_NOT_FOUND, sentence);
-  }
-  sheaf_endpoint *e = &o->own;
-  *e = SHEAF_ENDPOINT_INIT;
-  e->provider = provider;
-  e->model = sheaf_slice_of(given->model);
-  const char *base = given->base_url;
-  if (base == NULL && strcmp(provider->name, "ollama") == 0 && ollama_url(o->url)) base = o->url;
-  bool may_do_without = base != NULL && is_loopback(base);
-  if (base == NULL) base = provider->base_url;
-  e->base_url = sheaf_slice_of(base);
-  client->options.endpoints = e;
+  o->place = (sheaf__place){.provider = given->provider,
+                            .base_url = given->base_url,
+                            .key = given->api_key,
+                            .model = given->model,
+                            .wants_key = t->set_credential != NULL};
+  int32_t status = sheaf__place_find(&o->place, sentence, sizeof sentence);
+  if (status) return complain(o, status, sentence);
+  client->options.endpoints = &o->place.endpoint;
   client->options.endpoint_count = 1;
-  if (client->transport.set_credential == NULL) return SHEAF_OK;
-  const char *key = given->api_key ? given->api_key : key_from_environment(provider->key_variables);
-  if (key == NULL && provider->key_variables != NULL && !may_do_without) {
-    snprintf(sentence, sizeof sentence, "no key was found: give api_key, or set %s",
-             provider->key_variables);
-    return complain(o, SHEAF_E_AUTH, sentence);
-  }
-  if (key == NULL || key[0] == 0) return SHEAF_OK;
-  e->credential_id = 1;
-  int32_t status = set_key(client, base, key);
+  if (t->set_credential == NULL) return SHEAF_OK;
+  status = sheaf__place_key(&o->place, t->set_credential, t->ctx);
   return status ? complain(o, status, "the key or base_url is not valid") : SHEAF_OK;
+}
+
+static int32_t own_endpoints(sheaf_client *client, const opening *o) {
+  char sentence[SENTENCE_BYTES];
+  client->options.endpoints = o->given.endpoints;
+  client->options.endpoint_count = o->given.endpoint_count;
+  int32_t status = sheaf__endpoints_check(o->given.endpoints, o->given.endpoint_count, sentence,
+                                          sizeof sentence);
+  return status ? complain(o, status, sentence) : SHEAF_OK;
 }
 
 static void keep_own(sheaf_client *client, const sheaf_client_options *given) {
@@ -296,17 +232,16 @@ int32_t sheaf__client_open(sheaf_client *client, const sheaf_client_options *opt
   if (known < sizeof options->struct_bytes) return SHEAF_E_MISUSE;
   memcpy(&o.given, options, known);
   complain(&o, SHEAF_OK, "");
-  read_options(client, o.given.engine);
+  sheaf__options_read(&client->options, o.given.engine);
+  client->draws_secret = client->options.secret == NULL;
   keep_own(client, &o.given);
   int32_t status = check_ranges(&o, &client->options);
   if (status == SHEAF_OK) status = open_transport(client, &o);
   if (status) return status;
-  client->options.endpoints = o.given.endpoints;
-  client->options.endpoint_count = o.given.endpoint_count;
-  if (o.given.endpoints == NULL) status = simple_endpoint(client, &o);
+  status = o.given.endpoints == NULL ? simple_endpoint(client, &o) : own_endpoints(client, &o);
   if (status) return status;
   sheaf__options_apply(client);
-  status = sheaf__keep_options(client);
+  status = sheaf__keep_options(&client->options, &client->kept);
   if (status == SHEAF_OK) status = sheaf__crew_open(client, o.given.workers_max);
   if (status == SHEAF_OK) status = sheaf__engine_renew(client);
   return status ? complain(&o, status, sheaf_status_text(status)) : SHEAF_OK;
@@ -322,9 +257,6 @@ void sheaf__client_close(sheaf_client *client) {
     free(chunk);
   }
   free(client->buckets);
-  free(client->endpoints);
-  free(client->headers);
-  free(client->text);
-  explicit_bzero(client->secret, sizeof client->secret);
+  sheaf__kept_free(&client->kept);
   if (client->transport.free != NULL) client->transport.free(client->transport.ctx);
 }

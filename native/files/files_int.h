@@ -240,6 +240,9 @@ typedef struct sheaf__blocks {
   char *data; /* SHEAF__BLOCKS_MAX blocks */
   sheaf__block block[SHEAF__BLOCKS_MAX];
   uint32_t count;
+  uint32_t credit;     /* what blocks have saved, in reads of single lines */
+  uint32_t alone;      /* lines read one by one since the last block */
+  uint32_t line_bytes; /* one of those, on average */
   uint64_t clock;
 } sheaf__blocks;
 

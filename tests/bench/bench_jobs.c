@@ -127,7 +127,7 @@ static uint64_t write_input(const char *path) {
 
 typedef struct job {
   uint64_t first, rows, given; /* rows of the input; results given so far */
-  uint64_t stride;
+  uint32_t *order;             /* in which the results come */
 } job;
 
 typedef struct call {
@@ -256,7 +256,7 @@ static void fill_chunk(call *at) {
   if (at->chunk == NULL) fail("results", "out of memory");
   at->from = at->until = 0;
   while (at->until < CHUNK && of->given < of->rows) {
-    uint64_t place = of->given * of->stride % of->rows;
+    uint64_t place = of->order[of->given];
     at->until += put_result(at->chunk + at->until, of->first + place, place);
     of->given++;
   }
@@ -285,25 +285,31 @@ static bool download(call *at) {
   sheaf_exchange_end_init(&end);
   sheaf_engine_on_done(engine, at->exchange->id, &end);
   free(at->chunk);
+  free(of->order);
   return true;
 }
 
-/* No row comes twice: the stride and the number of rows have no common factor. */
-static uint64_t stride_of(uint64_t rows) {
-  for (uint64_t stride = 7919;; stride += 2) {
-    uint64_t a = rows, b = stride;
-    while (b != 0) {
-      uint64_t rest = a % b;
-      a = b;
-      b = rest;
-    }
-    if (a == 1) return stride;
+/* Results come in no order at all: Fisher and Yates's shuffle. */
+static void shuffle(job *of) {
+  uint64_t state = of->first + 88172645463325252u;
+  of->order = malloc(of->rows * sizeof *of->order);
+  if (of->order == NULL) fail("results", "out of memory");
+  for (uint64_t i = 0; i < of->rows; i++) {
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    uint64_t other = state % (i + 1);
+    of->order[i] = of->order[other];
+    of->order[other] = (uint32_t)i;
   }
 }
 
-static size_t number_behind(const char *text, size_t bytes, const char *mark) {
-  const char *at = memmem(text, bytes, mark, strlen(mark));
-  return at == NULL ? 0 : strtoul(at + strlen(mark), NULL, 10);
+static size_t number_behind(sheaf_slice text, const char *mark) {
+  const char *at = memmem(text.data, text.bytes, mark, strlen(mark));
+  size_t number = 0;
+  if (at == NULL) return 0;
+  for (at += strlen(mark); at < text.data + text.bytes && *at >= '0' && *at <= '9'; at++) {
+    number = number * 10 + (size_t)(*at - '0');
+  }
+  return number;
 }
 
 /* Answers whether the call is over. */
@@ -312,13 +318,13 @@ static bool serve(call *at) {
   sheaf_slice url = exchange->url;
   if (exchange->stream) {
     if (at->job == SIZE_MAX) {
-      at->job = number_behind(url.data, url.bytes, "/files/out-") - 1;
-      jobs[at->job].stride = stride_of(jobs[at->job].rows);
+      at->job = number_behind(url, "/files/out-") - 1;
+      shuffle(&jobs[at->job]);
       sheaf_engine_on_head(engine, exchange->id, 200, (sheaf_slice){NULL, 0});
     }
     return download(at);
   }
-  size_t number = number_behind(url.data, url.bytes, "/batches/batch_");
+  size_t number = number_behind(url, "/batches/batch_");
   if (number > 0) {
     tell_job(at, number, "completed");
   } else if (strcmp(exchange->method, "DELETE") == 0) {
@@ -326,12 +332,19 @@ static bool serve(call *at) {
   } else if (exchange->body.data == NULL) {
     upload(at);
   } else {
-    tell_job(at, number_behind(exchange->body.data, exchange->body.bytes, "file-"), "validating");
+    tell_job(at, number_behind(exchange->body, "file-"), "validating");
   }
   return true;
 }
 
-/* Serves what is there. only_small: no results yet. Answers whether anything was done. */
+static bool has_download(void) {
+  for (size_t i = 0; i < call_count; i++) {
+    if (calls[i].exchange->stream) return true;
+  }
+  return false;
+}
+
+/* Serves what is there. Answers whether anything was done. */
 static bool serve_all(bool is_before_results) {
   bool moved = false;
   for (size_t i = 0; i < call_count;) {
@@ -349,7 +362,7 @@ static bool serve_all(bool is_before_results) {
   return moved;
 }
 
-static int32_t start(void *ctx, const sheaf_exchange *exchange) {
+static int32_t begin_call(void *ctx, const sheaf_exchange *exchange) {
   (void)ctx;
   if (call_count == CALLS_MAX) fail("transport", "too many exchanges");
   calls[call_count++] = (call){.exchange = exchange, .job = SIZE_MAX};
@@ -358,6 +371,7 @@ static int32_t start(void *ctx, const sheaf_exchange *exchange) {
 
 static void cancel(void *ctx, uint64_t exchange) {
   (void)ctx, (void)exchange;
+  fail("transport", "an exchange is cancelled: none is slow here");
 }
 
 /* ---- The run ---- */
@@ -412,7 +426,7 @@ static void open_engine(void) {
   static sheaf_source source = {
       .struct_bytes = sizeof source, .next = next_row, .admit = admit_row};
   static const sheaf_transport transport = {
-      .struct_bytes = sizeof transport, .start = start, .cancel = cancel};
+      .struct_bytes = sizeof transport, .start = begin_call, .cancel = cancel};
   const sheaf_doors doors = {.struct_bytes = sizeof doors,
                              .transport = &transport,
                              .sink = sheaf_files_sink(files),
@@ -466,10 +480,9 @@ static void run(double input_bytes) {
     if (!serve_all(true)) skip_time();
   }
   tell("upload", from, (double)uploaded_bytes);
-  bool is_done = false;
-  while (!is_done && (call_count == 0 || !calls[0].exchange->stream)) {
-    is_done = !turn();
+  while (!has_download()) {
     if (!serve_all(true)) skip_time();
+    if (!turn()) fail("collect", "the run ended");
   }
   from = ours();
   while (turn()) {

@@ -1322,7 +1322,7 @@ def run_all(names):
     if wanted:
         tests = [test for test in tests if any(word in test.__name__ for word in wanted)]
     # The slow ones first, so that they are not what is waited for in the end.
-    tests.sort(key=lambda test: not re.match("an_unreachable_host_ends|twenty_five|with_resend|a_429_without", test.__name__))
+    tests.sort(key=lambda test: not re.match("an_unreachable_host_ends|twenty_five|with_resend|a_429_without|a_run_that_is_killed", test.__name__))
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for name, told, took in pool.map(run_one, tests):

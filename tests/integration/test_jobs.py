@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 import test_cli  # noqa: E402
@@ -267,9 +268,69 @@ def a_run_that_is_killed_goes_on_and_pays_nothing_twice(room):
         time.sleep(0.05 + 0.11 * n)
         process.kill()
         process.wait()
-    sheaf(room, *command, code=0, env=keys())
+    # A kill before the call that makes a job leaves it to three looks at the list, a minute long.
+    sheaf(room, *command, code=0, env=keys(), limit=150)
     is_whole(room, 40)
     same(billed(sim), (0, 40))
+
+
+def answer_lost(at, path, skip=0):
+    at.write("faults.jsonl", json.dumps({"fault": "reset-head", "path": path, "skip": skip, "first": 1}) + "\n")
+    return sim_of(at, "--faults", at.at("faults.jsonl"))
+
+
+def a_job_whose_making_was_not_answered_is_found_again(room):
+    for provider, path in (("openai", "/v1/batches"), ("mistral", "/v1/batch/jobs"),
+                           ("anthropic", "/v1/messages/batches"), ("gemini", "/v1beta/models/*")):
+        sim = answer_lost(room, path)
+        name = "out-" + provider
+        room.rows("in.jsonl", 7, max_tokens=40)
+        sheaf(room, "run", "in.jsonl", "-o", name, "--lane", "batch", *to(sim, provider), code=0, env=keys())
+        is_whole(room, 7, name)
+        same(billed(sim), (0, 7), provider)
+        same(len(listed(room, "--state", name + ".jobs.sqlite")), 1, provider)
+
+
+def ask(url, body=None):
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, {
+        "content-type": "application/json", "x-api-key": "k", "anthropic-version": "2023-06-01"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=10) as reply:
+        return json.load(reply)
+
+
+def a_job_that_may_be_one_of_two_is_left_to_a_person(room):
+    sim = answer_lost(room, "/v1/messages/batches", skip=1)
+    rows = [{"custom_id": "x%d" % i, "params": {"model": "m", "max_tokens": 9, "messages": [
+        {"role": "user", "content": "of somebody else"}]}} for i in range(3)]
+    foreign = ask(sim.url + "/v1/messages/batches", {"requests": rows})["id"]
+    room.rows("in.jsonl", 3, max_tokens=40)
+    done = sheaf(room, "run", "in.jsonl", "-o", "out.jsonl", "--lane", "batch", *to(sim, "anthropic"), code=4,
+                 env=keys())
+    for way in ("--adopt ID", "--resubmit", "--abandon"):
+        check("sheaf jobs decide 1 %s --state out.jsonl.jobs.sqlite" % way in done.err, way, done.err)
+    done = sheaf(room, "jobs", "status", code=4)
+    check("sheaf jobs decide 1 --resubmit" in done.err and "undecided" in done.out, done.out, done.err)
+    same(sheaf(room, "jobs", "wait", code=4, env=keys()).out, "")  # nothing is sent before it is decided
+    ours = [job["id"] for job in ask(sim.url + "/v1/messages/batches")["data"] if job["id"] != foreign]
+    same(len(ours), 1)
+    sheaf(room, "jobs", "decide", "1", "--adopt", ours[0], code=0)
+    sheaf(room, "jobs", "wait", code=0, env=keys())
+    is_whole(room, 3)
+    same(billed(sim), (0, 6))
+
+
+def a_job_that_is_made_again_on_request_is_a_second_one(room):
+    sim = answer_lost(room, "/v1/messages/batches", skip=1)
+    rows = [{"custom_id": "x%d" % i, "params": {"model": "m", "max_tokens": 9, "messages": [
+        {"role": "user", "content": "of somebody else"}]}} for i in range(3)]
+    ask(sim.url + "/v1/messages/batches", {"requests": rows})
+    room.rows("in.jsonl", 3, max_tokens=40)
+    sheaf(room, "run", "in.jsonl", "-o", "out.jsonl", "--lane", "batch", *to(sim, "anthropic"), code=4, env=keys())
+    sheaf(room, "jobs", "decide", "1", "--resubmit", code=0)
+    sheaf(room, "jobs", "wait", code=0, env=keys())
+    is_whole(room, 3)
+    same(billed(sim), (0, 9))
 
 
 def an_interrupt_leaves_jobs_running_and_names_the_command(room):
@@ -333,6 +394,39 @@ def submit_ends_when_jobs_are_made_and_wait_brings_their_rows(room):
     same(sheaf(room, "jobs", "wait", code=0, env=keys()).out, "")  # there is nothing left to do
 
 
+def the_state_file_remembers_what_submit_was_told(room):
+    sim = sim_of(room, batch_ms=600)
+    os.mkdir(room.at("elsewhere"))
+    room.write("p.json", PRICES)
+    room.write("c.json", json.dumps({"base_url": sim.v1, "model": "gpt-4o-mini", "template": "Say {line}", "limit": 2,
+                                     "poll_interval_ms": 100, "temperature": 0.5}))
+    room.write("in.txt", "one\ntwo\nthree\n")
+    sheaf(room, "jobs", "submit", "in.txt", "-o", "out.jsonl", "--config", "c.json", "--prices", "p.json", "--system", "s",
+          code=0, env=keys())
+    os.remove(room.at("c.json"))
+    sheaf(room, "jobs", "wait", "--state", "../out.jsonl.jobs.sqlite", code=0, env=keys(), cwd=room.at("elsewhere"))
+    same(texts(room.lines("out.jsonl")), ["echo: Say one", "echo: Say two"])
+    sheaf(room, "jobs", "wait", "--limit", "3", code=0, env=keys())  # a flag wins, and the third row is a job, too
+    same(texts(room.lines("out.jsonl")), ["echo: Say one", "echo: Say two", "echo: Say three"])
+    same(billed(sim), (0, 3))
+
+
+def a_run_that_goes_on_is_shown_and_keeps_others_out(room):
+    sim = sim_of(room, batch_ms=30000)
+    room.rows("in.jsonl", 3)
+    process = room.start("run", "in.jsonl", "-o", "out.jsonl", "--lane", "batch", *to(sim), env=keys())
+    wait_for(lambda: sim.stats()["received_by_path"].get("/v1/batches"), what="a job")
+    told = json.loads(sheaf(room, "jobs", "status", "--json", code=0).out)
+    same((told["run"]["is_live"], told["run"]["pid"]), (True, process.pid))
+    for args in (("wait",), ("collect",), ("cancel",), ("status", "--refresh"), ("decide", "1", "--abandon"),
+                 ("cancel", "1")):
+        one_sentence(sheaf(room, "jobs", *args, code=3, env=keys()).err, str(process.pid))
+    process.kill()
+    process.wait()
+    one_sentence(sheaf(room, "jobs", "cancel", "7", code=3, env=keys()).err, "7")
+    one_sentence(sheaf(room, "jobs", "cancel", "x", code=2, env=keys()).err, "x")
+
+
 def collect_fetches_what_is_done_and_waits_for_nothing(room):
     for provider in PLACES:
         sim = sim_of(room, batch_ms=1200)
@@ -363,6 +457,9 @@ def status_asks_the_provider_when_told_to(room):
     after = json.loads(sheaf(room, "jobs", "status", "--refresh", "--json", code=0, env=keys()).out)["jobs"][0]
     same((after["state"], after["completed"], after["requests"]), ("completed", 10, 10))
     same(count_lines(room.at("out.jsonl")), 0)
+    for line in sheaf(room, "jobs", "gc", "--base-url", sim.v1, "--json", "--states", ".", code=0,
+                      env=keys()).out.splitlines():
+        raise AssertionError("a known job is called unknown: " + line)
     text = sheaf(room, "jobs", "status", code=0).out
     check(re.search(r"1 +openai +completed +10/10", text), text)
 
@@ -441,6 +538,7 @@ def gc_names_jobs_that_no_state_file_knows(room):
     found = [json.loads(line)["job"] for line in sheaf(room, *ask, code=0, env=keys()).out.splitlines()]
     same(sorted(found), sorted(ids))
     one_sentence(sheaf(room, *ask, "--cancel", code=2, env=keys()).err, "--state")
+    one_sentence(sheaf(room, "jobs", "gc", "--provider", "ollama", code=2).err, "ollama", "no batch API")
 
 
 def list_shows_every_state_file_of_a_folder(room):
@@ -642,7 +740,7 @@ def jobs_that_still_run_are_not_forgotten_by_no_resume(room):
     sim = sim_of(room, batch_ms=600)
     room.rows("in.jsonl", 5)
     sheaf(room, "jobs", "submit", "in.jsonl", "-o", "out.jsonl", *to(sim), code=0, env=keys())
-    one_sentence(batch(room, sim, "--no-resume", code=2).err, "1 job", "collect")
+    one_sentence(batch(room, sim, "--no-resume", code=2).err, "1 of the jobs", "collect")
     sheaf(room, "jobs", "wait", code=0, env=keys())
     batch(room, sim, "--no-resume")
     is_whole(room, 5)
@@ -670,7 +768,7 @@ def the_forecast_tells_both_prices_before_anything_is_sent(room):
     room.write("p.json", PRICES)
     room.rows("in.jsonl", 10, max_tokens=1000)
     done = batch(room, sim, "--prices", "p.json", "--max-requests-per-job", "4")
-    check("10 requests in 3 jobs of openai" in done.err, done.err)
+    check("forecast: 10 requests in 3 jobs of openai" in done.err, done.err)
     live = float(re.search(r"live +at most \$([\d.]+), ", done.err).group(1))
     half = float(re.search(r"batch +at most \$([\d.]+), ", done.err).group(1))
     check(0.1 <= live < 0.102 and abs(live - 2 * half) < 0.00015, live, half)  # 10,000 tokens written at $10 a million

@@ -57,8 +57,11 @@ void sj_check_result(sj_world *w, const sheaf_result *r) {
   if (r->ok) {
     char text[200];
     sj_expected_text(w, r->index, text, sizeof text);
-    if (!is(r->text, text, strlen(text)))
+    if (!is(r->text, text, strlen(text))) {
+      SJ_NOTE(w, "         not %s but %.*s", text, (int)r->text.bytes,
+              r->text.bytes ? r->text.data : "");
       sj_fail(w, "a result with another's text", r->index, r->text.bytes);
+    }
     if (row->charges == 0) sj_fail(w, "a result out of nothing", r->index, 0);
   } else if (r->error_class == SHEAF_CLASS_INTERNAL) {
     sj_fail(w, "an internal error", r->index, 0);
@@ -134,7 +137,7 @@ void sj_check_create(sj_world *w, sj_job *job) {
   for (uint32_t i = 0; i < job->count; i++) {
     sj_row *r = &w->rows[job->items[i].row];
     if (r->flight != job->flight) sj_fail(w, "a row of another plan in a job", job->number, i);
-    if (r->has_line && !w->doubled && !f->resubmit)
+    if (r->has_line && !w->doubled && !f->resubmit && !f->abandoned)
       sj_fail(w, "a row that has its line travels again", (uint64_t)job->items[i].row, job->number);
     r->jobs++;
   }

@@ -304,10 +304,11 @@ void sj_disk_crash(sj_world *w, bool in_order) {
 /* ---- Decisions ---- */
 
 static sj_job *job_of_flight(sj_world *w, uint64_t flight) {
+  sj_job *found = NULL;
   for (uint32_t i = 0; i < w->job_count; i++)
-    if (!w->jobs[i].foreign && w->jobs[i].flight == flight && w->jobs[i].created_ns <= w->now_ns)
-      return &w->jobs[i];
-  return NULL;
+    if (!w->jobs[i].foreign && w->jobs[i].flight == flight && !w->jobs[i].told_failed)
+      found = &w->jobs[i];
+  return found;
 }
 
 /* Between two hosts a person who has looked at the provider's pages decides what is undecided. */

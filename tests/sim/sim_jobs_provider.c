@@ -171,7 +171,8 @@ static void settle_items(sj_world *w, sj_job *job, uint64_t until_ns) {
     bool paid = item->fate == SJ_DONE || item->fate == SJ_LOST_PAID || item->fate == SJ_TWICE ||
                 item->fate == SJ_BOTH_FILES || item->fate == SJ_WRONG_ID ||
                 item->fate == SJ_BAD_LINE;
-    if (item->fate == SJ_DONE && job->fate == SJ_INVALID)
+    if (item->fate == SJ_DONE && job->fate == SJ_INVALID &&
+        w->config.dialect[job->place] == SJ_ANTHROPIC)
       paid = false; /* Anthropic: every row refused */
     /* What is said to have failed, too, costs nothing. */
     bool both = item->fate == SJ_BOTH_FILES;

@@ -96,6 +96,28 @@ export interface CoreOptions {
   classWaitDeferrableMs?: number;
   /** An event at every change of a group's state. Default false. */
   groupEvents?: boolean;
+  /** How requests travel: at once, in provider jobs, or by their number. Default 'live'. */
+  lane?: 'live' | 'merged' | 'batch' | 'auto';
+  /** Lane auto: so many requests or fewer run live. 0 to 1000000, default 20. */
+  batchThreshold?: number;
+  /** First wait between two polls of a job, ms. 100 to 3600000, default 30000. */
+  pollIntervalMs?: number;
+  /** Longest wait between two polls, ms. 100 to 3600000, default 300000. */
+  pollMaxMs?: number;
+  /** A job not done after this is cancelled, the rest run live, ms; 0: lane auto 1 hour, batch none. 0 to 2592000000, default 0. */
+  batchTimeoutMs?: number;
+  /** Requests of one job; 0: lane auto 5000, batch the provider's own. 0 to 10000000, default 0. */
+  maxRequestsPerJob?: number;
+  /** Jobs side by side; 0: the provider's own, at most 64. 0 to 10000, default 0. */
+  maxJobs?: number;
+  /** Input tokens of one job; 0: not limited. 0 to 1000000000000, default 0. */
+  maxJobTokens?: number;
+  /** Window asked of the provider; 0: its own. 0 to 8760, default 0. */
+  completionWindowHours?: number;
+  /** What becomes of rows that a job lost. Default 'live'. */
+  rescue?: 'off' | 'live';
+  /** How far jobs are taken in this run. Default 'run'. */
+  batchMode?: 'run' | 'submit' | 'collect' | 'status' | 'cancel' | 'survey';
 }
 
 /** A provider that the core speaks to. */

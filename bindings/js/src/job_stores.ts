@@ -3,7 +3,8 @@
 // All three keep the records of a submission as pieces under the place at which each begins, so that a piece which follows
 // nothing is none of them.
 
-import type { JobStore, MaybePromise } from './job_types.js';
+import type { JobStore } from './job_types.js';
+import type { MaybePromise } from './types.js';
 
 /** A place in a list of records, so that texts sort as numbers. */
 const placed = (at: number): string => String(at).padStart(15, '0');

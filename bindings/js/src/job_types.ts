@@ -1,6 +1,6 @@
 // job_types.ts: provider jobs as users see them: submissions, their stores, their results.
 
-import type { ClientOptions, MaybePromise, Provider, Request, Result, RunStats, Source } from './types.js';
+import type { ClientOptions, MaybePromise, Provider, Result, RunStats, Source } from './types.js';
 
 /** A provider that jobs can be sent to; `azure`, `groq` and `mistral` speak OpenAI's language. */
 export type JobProvider = Provider | 'azure' | 'groq' | 'mistral';
@@ -175,5 +175,3 @@ export interface Jobs {
 export type JobClientOptions = Omit<ClientOptions, 'provider' | 'onGroup' | 'report' | 'preprocess' | 'fallback' | 'onFull' | 'fullWaitMs' | 'keepLine'> & {
   provider?: JobProvider;
 };
-
-export type { ClientOptions, Request, Source };

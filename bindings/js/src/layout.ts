@@ -169,6 +169,37 @@ export const statusNames: Readonly<Record<number, string>> = {
   '-67': 'E_ALL_FAILED',
 };
 
+/** What is said of a call that left no message. */
+export const statusTexts: Readonly<Record<string, string>> = {
+  E_EMPTY: 'nothing to take now',
+  E_LATER: 'not ready yet, ask again',
+  E_END: 'no more will come',
+  E_FULL: 'no room now, come back after a result',
+  E_NOMEM: 'the allocator refused',
+  E_MISUSE: 'the call is not allowed here or an argument is not valid',
+  E_RANGE: 'a value is outside its range',
+  E_LIMIT: 'a ceiling was reached',
+  E_UNSUPPORTED: 'the provider does not offer this',
+  E_NOT_FOUND: 'there is no such thing',
+  E_INTERNAL: 'a defect in sheaf',
+  E_SYNTAX: 'not valid JSON',
+  E_TYPE: 'a field has the wrong type',
+  E_FIELD: 'a field is missing, unknown or contradicts another',
+  E_DUPLICATE: 'the custom_id was used before',
+  E_UTF8: 'not valid UTF-8',
+  E_PARTIAL: 'ends too early',
+  E_TOO_LONG: 'longer than its ceiling',
+  E_DEPTH: 'nested deeper than its ceiling',
+  E_IO: 'reading or writing failed',
+  E_STORE: 'the store failed',
+  E_CORRUPT: 'durable data is damaged',
+  E_VERSION: 'written by a newer version',
+  E_OTHER_RUN: 'belongs to another run',
+  E_AUTH: 'no key where one is needed',
+  E_CANCELLED: 'was cancelled',
+  E_ALL_FAILED: 'every request of the batch failed',
+};
+
 export const classNames = 'none rate_limit overloaded timeout network server auth quota invalid_request not_found context_length content_filter invalid_response unknown_outcome cancelled deadline budget breaker_open queue_full expired missing mismatched store unknown internal'.split(' ');
 export const billingNames = 'not_sent refused unknown billed'.split(' ');
 export const groupStateNames = 'unknown accumulating ready sending awaiting_response processing completed failed'.split(' ');

@@ -528,7 +528,7 @@ interface LineText {
 }
 
 /** An earlier result, from its line. */
-function resultOf(line: Uint8Array, index: number, driver: ResumableDriver): Result {
+export function resultOf(line: Uint8Array, index: number, driver: Pick<ResumableDriver, 'toolsOf' | 'keepsBody'>): Result {
   const { custom_id, response, error, sheaf } = JSON.parse(decoder.decode(line)) as LineText;
   const number = (name: string): number => Number(sheaf[name] ?? 0);
   const word = (name: string): string => String(sheaf[name] ?? '');

@@ -201,7 +201,8 @@ int32_t sheaf_engine_run_once(sheaf_engine *engine, uint64_t now_ns, int64_t uni
     act(engine);
     SHEAF_CHECKED(engine);
     if (status == SHEAF_E_NOMEM && engine->calls_out == 0) return status;
-    if (engine->request_pending && engine->rows_inside == 0) return SHEAF_E_NOMEM;
+    if (engine->request_pending && !engine->input_ended && engine->rows_inside == 0)
+      return SHEAF_E_NOMEM;
     moved |= engine->recorded_count > 0 || (engine->events.count > 0 && !engine->event_pending) ||
              engine->pull_due || (engine->store_failed && !engine->draining) ||
              (SHEAF__HAS_LANES && sheaf__flights_may_move(engine));

@@ -357,7 +357,12 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
   if (engine->opened && engine->events.count && !engine->event_pending)
     return 0; /* run_once ended before its work did */
   uint64_t at = SHEAF_NEVER;
-  if ((engine->request_pending || (SHEAF__HAS_LANES && sheaf__auto_due(engine))) &&
+  const sheaf__action_entry *action = sheaf__ring_peek(&engine->actions);
+  bool is_pending = engine->request_pending && !engine->input_ended;
+  /* A record that there was no memory to show. */
+  if (action != NULL && action->kind == SHEAF_ACTION_APPEND && !engine->store_failed)
+    is_pending = true;
+  if ((is_pending || (SHEAF__HAS_LANES && sheaf__auto_due(engine))) &&
       !engine->recovering) /* there was no memory for it */
     at = sheaf__add_sat(engine->now_ns, SHEAF__MS);
   const sheaf__heap_node *first = sheaf__heap_peek(&engine->timers);

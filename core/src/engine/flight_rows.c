@@ -283,6 +283,11 @@ static int32_t stand_in(sheaf_engine *engine, sheaf__flight *f, const sheaf__lan
   return sheaf__row_stand_in(engine, row, &request, action->index, action->fingerprint);
 }
 
+/* Rows of a job that never was are as rows that only waited. */
+static bool was_sent(const sheaf__lane_action *action) {
+  return action->error_class != SHEAF_CLASS_CANCELLED || action->billing != SHEAF_BILLING_NOT_SENT;
+}
+
 static int32_t put_row(sheaf_engine *engine, sheaf__flight *f, const sheaf__lane_action *action,
                        sheaf__call *call, int64_t cost) {
   sheaf__row *row;
@@ -298,16 +303,20 @@ static int32_t put_row(sheaf_engine *engine, sheaf__flight *f, const sheaf__lane
   row->operation = (uint8_t)f->setup.operation;
   row->lane = SHEAF_LANE_BATCH;
   row->call = call;
-  row->attempts = 1;
+  row->attempts = was_sent(action) ? 1 : 0;
   row->billing = (uint8_t)call->decoded.billing;
   call->row = row;
   call->has_share = cost != SHEAF_ABSENT;
   call->share_usd_nano = cost;
   row->state = SHEAF__AT_FLIGHT;
   engine->rows_flying++;
-  sheaf__tally_attempt(engine, row, call);
-  if (call->decoded.error_class != SHEAF_CLASS_NONE)
-    (void)sheaf__keep_history(engine, row, call, &call->decoded, cost);
+  if (was_sent(action)) {
+    sheaf__tally_attempt(engine, row, call);
+    if (call->decoded.error_class != SHEAF_CLASS_NONE)
+      (void)sheaf__keep_history(engine, row, call, &call->decoded, cost);
+  } else {
+    engine->reserved_usd_nano -= call->reserved_usd_nano;
+  }
   sheaf__complete(engine, row, call->decoded.error_class, NULL);
   return SHEAF_OK;
 }
@@ -335,7 +344,7 @@ int32_t sheaf__flight_row_done(sheaf_engine *engine, sheaf__flight *f,
       call->decoded.error_class != SHEAF_CLASS_NONE)
     call->decoded.billing = SHEAF_BILLING_UNKNOWN;
   if (status == SHEAF_OK) {
-    engine->stats.attempts++;
+    engine->stats.attempts += was_sent(action);
     int64_t cost = row_price(engine, f, &call->decoded);
     bool again = f->setup.api != NULL && wants_rescue(engine, &call->decoded, action->index);
     if (again) {

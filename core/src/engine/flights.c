@@ -280,6 +280,37 @@ static bool may_begin(const sheaf_engine *engine, const sheaf__flight *f) {
   return f->ready || engine->input_ended;
 }
 
+/* The run is stopped while rows still join: they end unsent, as all that waits. */
+static int32_t stop_joining(sheaf_engine *engine, sheaf__flight *f) {
+  f->begun = true;
+  int32_t status = sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_CANCEL});
+  if (status == SHEAF_OK)
+    status = sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_BEGIN});
+  return status;
+}
+
+static bool stops_joining(const sheaf_engine *engine, const sheaf__flight *f) {
+  return engine->draining && !engine->recovering && !f->begun && !f->from_records;
+}
+
+/* Its key was refused earlier: the wish is answered as that call was. */
+static int32_t refuse_exchange(sheaf_engine *engine, sheaf__flight *f) {
+  sheaf_decoded decoded;
+  sheaf_decoded_init(&decoded);
+  decoded.error_class = engine->stop_class;
+  decoded.billing = SHEAF_BILLING_NOT_SENT;
+  decoded.error_message = SHEAF_LITERAL("the key was refused earlier in this run");
+  f->wants_exchange = false;
+  return sheaf__flight_tell(
+      engine, f,
+      &(sheaf__lane_input){.kind = SHEAF__IN_REPLY, .tag = f->action.tag, .decoded = &decoded});
+}
+
+static bool is_stopped(const sheaf_engine *engine, const sheaf__flight *f) {
+  return f->wants_exchange && engine->stop_class &&
+         engine->places[engine->seats[f->seat].place].stopped;
+}
+
 int32_t sheaf__flights_run(sheaf_engine *engine) {
   int32_t status = SHEAF_OK;
   for (sheaf__flight *f = engine->flights, *next; f != NULL && status == SHEAF_OK; f = next) {
@@ -288,6 +319,8 @@ int32_t sheaf__flights_run(sheaf_engine *engine) {
       f->begun = true;
       status = sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_BEGIN});
     }
+    if (status == SHEAF_OK && stops_joining(engine, f)) status = stop_joining(engine, f);
+    if (status == SHEAF_OK && is_stopped(engine, f)) status = refuse_exchange(engine, f);
     if (f->ticket && f->ticket <= engine->ticket_stored) {
       f->ticket = 0;
       status = sheaf__flight_tell(engine, f,
@@ -305,6 +338,7 @@ bool sheaf__flights_may_move(const sheaf_engine *engine) {
   if (engine->recovering || engine->store_failed) return false;
   for (const sheaf__flight *f = engine->flights; f != NULL; f = f->next) {
     if (may_begin(engine, f) && !engine->draining) return true;
+    if (stops_joining(engine, f) || is_stopped(engine, f)) return true;
     if (f->ticket && f->ticket <= engine->ticket_stored) return true;
     if (f->wants_turn && may_turn(engine, f)) return true;
     if (is_waiting(f) || f->dry || !has_room(engine)) continue;
@@ -330,9 +364,11 @@ bool sheaf__flights_over(const sheaf_engine *engine) {
 /* While draining nothing new starts; what is on its way into the store is let end. */
 bool sheaf__flights_rest(const sheaf_engine *engine) {
   for (const sheaf__flight *f = engine->flights; f != NULL; f = f->next)
-    if (f->begun && !engine->store_failed &&
-        (f->ticket != 0 || f->is_out ||
-         (!is_waiting(f) && !f->dry && !(f->stuck && f->action.after_results))))
+    if (stops_joining(engine, f))
+      return false;
+    else if (f->begun && !engine->store_failed &&
+             (f->ticket != 0 || f->is_out ||
+              (!is_waiting(f) && !f->dry && !(f->stuck && f->action.after_results))))
       return false;
   return true;
 }

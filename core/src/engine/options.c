@@ -82,7 +82,8 @@ static const sheaf_option options_table[] = {
     CHOICE(json, "no|yes", 1, 0, "answers are JSON: read leniently, scored, asked again"),
     OPTION(json_retries, 0, 5, 1, "how often an answer that is not the JSON wanted is asked again"),
 #endif
-    /* Jobs. Waits and the hour: what providers' clients take (algorithms.md 9). */
+#if SHEAF__HAS_LANES
+    /* Jobs. Waits and the hour: what providers' clients take (algorithms.md 11). */
     CHOICE(lane, "live|merged|batch|auto", 3, SHEAF_LANE_LIVE,
            "how requests travel: at once, in provider jobs, or by their number"),
     OPTION(batch_threshold, 0, 1000000, 20, "lane auto: so many requests or fewer run live"),
@@ -99,6 +100,7 @@ static const sheaf_option options_table[] = {
     CHOICE(rescue, "off|live", 1, SHEAF_RESCUE_LIVE, "what becomes of rows that a job lost"),
     CHOICE(batch_mode, "run|submit|collect|status|cancel|survey", 5, SHEAF_BATCH_RUN,
            "how far jobs are taken in this run"),
+#endif
 };
 
 #define OPTION_COUNT (sizeof options_table / sizeof options_table[0])

@@ -230,6 +230,7 @@ void sheaf__batch_created(sheaf__batch *b, sheaf_slice job, bool is_adopted) {
   b->state = SHEAF_JOB_QUEUED_STATE;
   b->created_unix_ms = b->unix_ms;
   b->news_due = true;
+  sheaf_buf_reset(&b->message); /* of the time when it was not known */
   sheaf__batch_go(b, SHEAF__STAGE_JOB);
 }
 
@@ -354,7 +355,8 @@ static bool passes(sheaf__batch *b) {
       sheaf__batch_wait(b, SHEAF__BATCH_SECOND, SHEAF__STAGE_INTENT);
       return true;
     case SHEAF__STAGE_DISCARD:
-      if (b->file.bytes && b->creates <= 1) return false; /* another job may stand on it, too */
+      /* Another job may stand on it, too, or this one may still run. */
+      if (b->file.bytes && b->creates <= 1 && !b->is_incomplete) return false;
       sheaf__batch_go(b, SHEAF__STAGE_GONE);
       return true;
     case SHEAF__STAGE_ROWS:
@@ -369,7 +371,7 @@ static bool passes(sheaf__batch *b) {
 static bool next_result(sheaf__batch *b, sheaf__lane_action *action) {
   if (b->stage == SHEAF__STAGE_REST) {
     if (sheaf__batch_next_missing(b, action)) return true;
-    sheaf__batch_go(b, SHEAF__STAGE_OVER);
+    sheaf__batch_go(b, b->is_planned ? SHEAF__STAGE_OVER : SHEAF__STAGE_GONE);
     return false;
   }
   uint32_t found = sheaf__batch_next_line(b, action);
@@ -387,6 +389,11 @@ static bool next_result(sheaf__batch *b, sheaf__lane_action *action) {
 static bool want(sheaf__batch *b, sheaf__lane_action *action) {
   switch (b->stage) {
     case SHEAF__STAGE_SEAL:
+      if (!sheaf__batch_make_marker(b)) {
+        action->kind = SHEAF__WANT_MEMORY;
+        b->asked = false;
+        return true;
+      }
       action->kind = SHEAF__WANT_SEAL;
       sheaf__batch_go(b, SHEAF__STAGE_ROWS);
       return true;
@@ -502,8 +509,10 @@ static void begin(sheaf__batch *b) {
     park(b, NULL);
   else if (b->is_recovered)
     go_on(b);
+  else if (b->is_unwanted)
+    end_unwanted(b); /* the run is stopped before its rows were all there */
   else
-    sheaf__batch_go(b, sheaf__batch_make_marker(b) ? SHEAF__STAGE_SEAL : SHEAF__STAGE_PARK);
+    sheaf__batch_go(b, SHEAF__STAGE_SEAL);
 }
 
 static void on_stored(sheaf__batch *b) {
@@ -551,7 +560,9 @@ static void on_stored(sheaf__batch *b) {
 static void on_timer(sheaf__batch *b) {
   sheaf__stage after = b->after;
   uint32_t tries = b->tries;
-  if (after == SHEAF__STAGE_POLL && b->is_unwanted && b->cancelled_ns == 0)
+  /* Again while nothing shows that it was heard. */
+  bool unheard = b->cancelled_ns == 0 || b->state != SHEAF_JOB_ENDING_STATE;
+  if (after == SHEAF__STAGE_POLL && (b->is_unwanted || b->is_late) && unheard)
     after = SHEAF__STAGE_CANCEL;
   if (after == SHEAF__STAGE_POLL && b->deadline_ns <= b->now_ns && b->cancelled_ns == 0) {
     b->is_late = true;

@@ -9,7 +9,7 @@
 #include "wire/http.h"
 
 #define LOST_MAX 10u  /* polls in a row that find no job before it counts as gone */
-#define GONE_TRIES 3u /* tries of a results file that is not there: it may be late */
+#define GONE_TRIES 8u /* tries of a results file that is not there: it may be late */
 #define FULL_WAIT_NS \
   (60 * SHEAF__BATCH_SECOND) /* too much is queued already: asked again after this */
 #define CANCEL_WAIT_NS (15 * 60 * SHEAF__BATCH_SECOND) /* OpenAI cancels for up to 10 minutes */
@@ -199,9 +199,8 @@ static void on_poll_news(sheaf__batch *b, const sheaf__lane_input *in, const she
   }
   if (mode == SHEAF_BATCH_STATUS || (mode == SHEAF_BATCH_CANCEL && !terminal))
     note(b, SHEAF__STAGE_PARK);
-  else if (terminal && b->state == SHEAF_JOB_FAILED_STATE && news->is_full && !b->is_unwanted &&
-           mode == SHEAF_BATCH_RUN)
-    create_later(b);
+  else if (terminal && b->state == SHEAF_JOB_FAILED_STATE && news->is_full && !b->is_unwanted)
+    mode == SHEAF_BATCH_RUN ? create_later(b) : note(b, SHEAF__STAGE_PARK);
   else if (terminal)
     collect(b, news);
   else if (mode == SHEAF_BATCH_COLLECT)
@@ -245,10 +244,14 @@ static void on_cancel(sheaf__batch *b, const sheaf__lane_input *in) {
     leave(b, "the provider refused the key when the job was cancelled", in);
     return;
   }
-  if (!is_good(in) && is_passing(in->decoded) && sheaf__batch_again(b, in->decoded->retry_after_ns))
+  /* Not found: a young job may not be seen yet. */
+  if (!is_good(in) && (is_passing(in->decoded) || is_missing(in)) &&
+      sheaf__batch_again(b, in->decoded->retry_after_ns))
     return;
-  b->cancelled_ns = b->now_ns ? b->now_ns : 1;
-  b->poll_ns = 0;                        /* asked often again */
+  if (b->cancelled_ns == 0) {
+    b->cancelled_ns = b->now_ns ? b->now_ns : 1;
+    b->poll_ns = 0; /* asked often again */
+  }
   sheaf__batch_go(b, SHEAF__STAGE_POLL); /* a refusal means that it is over already, as a rule */
 }
 
@@ -290,6 +293,10 @@ static void undecided(sheaf__batch *b, const char *why) {
 /* Ours by its marker; where the provider keeps none, by its size and its time. */
 static bool is_candidate(const sheaf__batch *b, const sheaf_job_news *news) {
   if (b->setup->is_claimed(b->setup->engine, b->setup->flight, news->job)) return false;
+  /* One that came to nothing says nothing of the create call behind it. */
+  if (b->creates > 1 && news->state == SHEAF_JOB_FAILED_STATE && !news->output.bytes &&
+      !news->errors.bytes)
+    return false;
   if (b->setup->api->traits.flags & SHEAF_JOBS_MARKER)
     return sheaf__slice_equal(news->marker, sheaf_buf_slice(&b->marker));
   return news->total == SHEAF_ABSENT || news->total == (int64_t)b->rows.count;
@@ -370,6 +377,10 @@ static void round_over(sheaf__batch *b) {
   b->state = SHEAF_JOB_PREPARED_STATE;
 }
 
+static const char list_unreadable[] =
+    "whether it was created cannot be known, for the provider's list cannot be read: adopt its id, "
+    "submit it again, or abandon it";
+
 static void on_list(sheaf__batch *b, const sheaf__lane_input *in) {
   bool surveys = b->setup->options->batch_mode == SHEAF_BATCH_SURVEY;
   if (is_good(in) && surveys) {
@@ -385,13 +396,19 @@ static void on_list(sheaf__batch *b, const sheaf__lane_input *in) {
     if (b->pages == 0) b->candidates = b->doubts = 0;
     int32_t status = walk_page(b, in->reply);
     if (status == SHEAF_OK && ++b->pages < PAGES_MAX) {
+      uint32_t tries = b->tries; /* of the whole list, not of a page */
       sheaf__batch_go(b, SHEAF__STAGE_LIST);
+      b->tries = tries;
       return;
     }
     b->pages = 0;
     sheaf_buf_reset(&b->page);
     if (status == SHEAF_E_END) {
       round_over(b);
+      return;
+    }
+    if (status == SHEAF_OK) { /* longer than anybody reads */
+      undecided(b, list_unreadable);
       return;
     }
   } else if (is_of_the_key(in->decoded)) {
@@ -404,9 +421,7 @@ static void on_list(sheaf__batch *b, const sheaf__lane_input *in) {
   if (surveys)
     leave(b, "the provider's jobs could not be listed", in);
   else
-    undecided(b,
-              "whether it was created cannot be known, for the provider's list cannot be read: "
-              "adopt its id, submit it again, or abandon it");
+    undecided(b, list_unreadable);
 }
 
 bool sheaf__batch_next_listed(sheaf__batch *b, sheaf__lane_action *action) {

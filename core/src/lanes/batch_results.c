@@ -130,6 +130,11 @@ static void fill_missing(sheaf__batch *b, sheaf__lane_action *action) {
       fill_end(b, SHEAF_CLASS_EXPIRED, billing, "its job's window ended before it ran", action);
       break;
     case SHEAF_JOB_CANCELLED_STATE:
+      if (!b->is_planned) {
+        fill_end(b, SHEAF_CLASS_CANCELLED, SHEAF_BILLING_NOT_SENT,
+                 "the run was stopped before this was sent", action);
+        break;
+      }
       fill_cancelled(b, action);
       if (b->job.bytes) action->billing = billing;
       break;
