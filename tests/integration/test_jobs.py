@@ -420,7 +420,7 @@ def a_run_that_goes_on_is_shown_and_keeps_others_out(room):
     same((told["run"]["is_live"], told["run"]["pid"]), (True, process.pid))
     for args in (("wait",), ("collect",), ("cancel",), ("status", "--refresh"), ("decide", "1", "--abandon"),
                  ("cancel", "1")):
-        one_sentence(sheaf(room, "jobs", *args, code=3, env=keys()).err, str(process.pid))
+        one_sentence(sheaf(room, "jobs", *args, code=3, env=keys()).err, "out.jsonl", "run")
     process.kill()
     process.wait()
     one_sentence(sheaf(room, "jobs", "cancel", "7", code=3, env=keys()).err, "7")

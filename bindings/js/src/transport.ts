@@ -65,11 +65,11 @@ function headerLines(headers: Iterable<[string, string]>): string {
 
 const known = new Map<string, boolean>();
 
-/** Whether the core may read a header: of thirty that a provider sends it knows ten (date, limits, retries, identity, type). */
+/** Whether the core may read a header: of thirty that a provider sends it knows eleven (date, limits, retries, identity, type, uploads). */
 export function isRead(name: string): boolean {
   let is = known.get(name);
   if (is === undefined) {
-    is = /date|type|limit|retry|reset|quota|request-id/i.test(name);
+    is = /date|type|limit|retry|reset|quota|request-id|upload-url/i.test(name);
     if (known.size < 1000) known.set(name, is);
   }
   return is;

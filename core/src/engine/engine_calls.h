@@ -117,6 +117,8 @@ void sheaf__call_unsent(sheaf_engine *engine,
 int32_t sheaf__flight_new(sheaf_engine *engine, uint64_t id, uint32_t route, uint32_t path,
                           sheaf__flight **flight);
 void sheaf__flight_forget(sheaf_engine *engine, sheaf__flight *flight);
+/* Keeps the id of its job, which is over: no other flight may take it for its own. */
+int32_t sheaf__flight_remember(sheaf_engine *engine, const sheaf__flight *flight);
 int32_t sheaf__flights_run(sheaf_engine *engine);
 void sheaf__flight_timer(sheaf_engine *engine, sheaf__heap_node *node);
 int32_t sheaf__flight_tell(sheaf_engine *engine, sheaf__flight *flight, sheaf__lane_input *input);

@@ -610,6 +610,8 @@ struct sheaf_engine {
   uint64_t rows_rescued; /* that jobs gave back and that are inside */
   uint64_t rows_held;    /* members of flights: outside of the engine's memory, not over */
   sheaf__ranges held;    /* indexes that flights of earlier runs hold */
+  uint64_t *jobs_past;   /* hashes of the ids of jobs that are over: nobody else's */
+  uint32_t jobs_past_count, jobs_past_capacity;
 
   /* statistics */
   sheaf_stats stats;

@@ -62,9 +62,12 @@ int32_t sheaf__flight_record(sheaf_engine *engine, uint32_t type, sheaf_slice pa
       if (status == SHEAF_OK) f->ready = f->from_records = true;
     }
     if (f != NULL && type == SHEAF_RECORD_JOB_OVER) {
-      engine->rows_held -= f->held;
-      engine->stats.admitted -= f->held;
-      sheaf__flight_forget(engine, f);
+      status = sheaf__flight_remember(engine, f);
+      if (status == SHEAF_OK) {
+        engine->rows_held -= f->held;
+        engine->stats.admitted -= f->held;
+        sheaf__flight_forget(engine, f);
+      }
       f = NULL;
     }
     if (status == SHEAF_OK && type == SHEAF_RECORD_JOB_PLAN) status = take_plan(engine, f, &record);

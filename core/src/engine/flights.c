@@ -7,8 +7,25 @@
 
 /* ---- Making, ending ---- */
 
+static uint64_t job_hash(sheaf_slice job) {
+  return sheaf__hash(job.data, job.bytes, 0);
+}
+
+int32_t sheaf__flight_remember(sheaf_engine *engine, const sheaf__flight *f) {
+  sheaf_job_status status = {.struct_bytes = sizeof status};
+  f->lane->status(f->state, &status);
+  if (status.job.bytes == 0) return SHEAF_OK;
+  int32_t grown = sheaf__grow(&engine->allocator, &engine->jobs_past, &engine->jobs_past_capacity,
+                              engine->jobs_past_count, sizeof *engine->jobs_past, UINT32_MAX);
+  if (grown) return grown;
+  engine->jobs_past[engine->jobs_past_count++] = job_hash(status.job);
+  return SHEAF_OK;
+}
+
 static bool is_claimed(const void *ctx, uint64_t flight, sheaf_slice job) {
   const sheaf_engine *engine = ctx;
+  for (uint32_t i = 0; i < engine->jobs_past_count; i++)
+    if (engine->jobs_past[i] == job_hash(job)) return true;
   for (const sheaf__flight *f = engine->flights; f != NULL; f = f->next) {
     sheaf_job_status status = {.struct_bytes = sizeof status};
     f->lane->status(f->state, &status);
@@ -125,19 +142,24 @@ void sheaf__flight_forget(sheaf_engine *engine, sheaf__flight *f) {
   flight_free(engine, f);
 }
 
-static void flight_over(sheaf_engine *engine, sheaf__flight *f) {
+static int32_t flight_over(sheaf_engine *engine, sheaf__flight *f) {
+  int32_t status = sheaf__flight_remember(engine, f);
+  if (status) return status;
   if (engine->has_spool) {
     engine->inside = true;
     engine->spool.drop(engine->spool.ctx, f->id);
     engine->inside = false;
   }
   sheaf__flight_forget(engine, f);
+  return SHEAF_OK;
 }
 
 void sheaf__flights_deinit(sheaf_engine *engine) {
   while (sheaf__first_flight(engine) != NULL) sheaf__flight_forget(engine, engine->flights);
   sheaf__free(&engine->allocator, engine->held.items,
               engine->held.capacity * sizeof *engine->held.items);
+  sheaf__free(&engine->allocator, engine->jobs_past,
+              engine->jobs_past_capacity * sizeof *engine->jobs_past);
   sheaf__job_news_deinit(engine);
 }
 
@@ -248,8 +270,8 @@ static int32_t pump(sheaf_engine *engine, sheaf__flight *f) {
     f->dry = false;
     if (f->action.kind == SHEAF__WANT_MEMORY) return SHEAF_E_NOMEM;
     if (f->action.kind == SHEAF__FLIGHT_OVER) {
-      flight_over(engine, f);
-      return SHEAF_OK;
+      f->stuck = true; /* it is gone with its end, or wants it again */
+      return flight_over(engine, f);
     }
     int32_t status = carry_out(engine, f);
     f->stuck = status != SHEAF_OK; /* the same wish is carried out at a later step */
@@ -311,10 +333,9 @@ static bool is_stopped(const sheaf_engine *engine, const sheaf__flight *f) {
          engine->places[engine->seats[f->seat].place].stopped;
 }
 
-int32_t sheaf__flights_run(sheaf_engine *engine) {
+/* One flight's part of a step. */
+static int32_t run_one(sheaf_engine *engine, sheaf__flight *f) {
   int32_t status = SHEAF_OK;
-  for (sheaf__flight *f = engine->flights, *next; f != NULL && status == SHEAF_OK; f = next) {
-    next = f->next;
     if (may_begin(engine, f) && !engine->draining) {
       f->begun = true;
       status = sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_BEGIN});
