@@ -39,6 +39,7 @@ const out = folder(given.out, 'build-js/package'), dist = join(out, 'dist'), typ
 const modules = {
   described: join(folder(given.wasi, 'build-wasi/bin'), 'sheaf-described.wasm'),
   reactor: join(folder(given.wasi, 'build-wasi/bin'), 'sheaf.wasm'),
+  jobs: join(folder(given.wasi, 'build-wasi/bin'), 'sheaf-jobs.wasm'),
   emscripten: join(folder(given.emscripten, 'build-emscripten/bin'), 'sheaf.wasm'),
   glue: join(folder(given.emscripten, 'build-emscripten/bin'), 'sheaf.mjs'),
 };
@@ -90,7 +91,7 @@ function makeTypes() {
   rmSync(all, { recursive: true });
 }
 
-const typeRoots = ['index.d.ts', 'tokens.d.ts', 'encoding.d.ts', 'index_node.d.ts'];
+const typeRoots = ['index.d.ts', 'jobs.d.ts', 'tokens.d.ts', 'encoding.d.ts', 'index_node.d.ts'];
 
 // ---- Code ----
 
@@ -101,10 +102,12 @@ const made = {
     esbuild.onResolve({ filter: /^\.\/sheaf\.mjs$/ }, () => ({ path: modules.glue, namespace: 'glue' }));
     esbuild.onLoad({ filter: /./, namespace: 'glue' }, () => ({ contents: glue() }));
     esbuild.onResolve({ filter: /\.wasm(\?module)?$/ }, ({ path }) => ({ path, external: true }));
-    esbuild.onResolve({ filter: /^\.\/sheaf-inline\.js$/ }, ({ path }) => ({ path, namespace: 'inline' }));
-    esbuild.onLoad({ filter: /./, namespace: 'inline' }, () => ({
-      contents: `export default "${readFileSync(modules.reactor, 'base64')}"`,
+    esbuild.onResolve({ filter: /^\.\/sheaf-(jobs-)?inline\.js$/ }, ({ path }) => ({ path, namespace: 'inline' }));
+    esbuild.onLoad({ filter: /./, namespace: 'inline' }, ({ path }) => ({
+      contents: `export default "${readFileSync(path.includes('jobs') ? modules.jobs : modules.reactor, 'base64')}"`,
     }));
+    // Loaded when it is first asked for.
+    esbuild.onResolve({ filter: /^\.\/jobs-(node|browser)\.js$/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
@@ -142,6 +145,9 @@ async function bundled(name, input, platform) {
 
 const entries = { node: 'node', browser: 'browser', workerd: 'neutral', edge: 'neutral', inline: 'neutral' };
 
+/** The entries of sheaf/jobs: dist/jobs-NAME.js. */
+const jobsEntries = { node: 'node', browser: 'browser', workerd: 'neutral', edge: 'neutral', inline: 'neutral' };
+
 async function makeEntry(name, source, platform) {
   const { code, map } = await bundled(name, { entryPoints: [`src/${source}.ts`] }, platform);
   writeFileSync(join(dist, `${name}.js`), code);
@@ -150,6 +156,7 @@ async function makeEntry(name, source, platform) {
 
 async function makeCode() {
   for (const [name, platform] of Object.entries(entries)) await makeEntry(name, name, platform);
+  for (const [name, platform] of Object.entries(jobsEntries)) await makeEntry(`jobs-${name}`, `jobs_${name}`, platform);
   for (const [name, platform] of Object.entries(tokenEntries)) await makeEntry(`tokens-${name}`, `tokens_${name}`, platform);
 }
 
@@ -184,6 +191,7 @@ function makeManifest() {
 function copyFiles() {
   copyFileSync(modules.emscripten, join(dist, 'sheaf.wasm'));
   copyFileSync(modules.reactor, join(dist, 'sheaf-edge.wasm'));
+  copyFileSync(modules.jobs, join(dist, 'sheaf-jobs.wasm'));
   copyFileSync(join(here, 'README.md'), join(out, 'README.md'));
   copyFileSync(join(root, 'LICENSE'), join(out, 'LICENSE'));
 }

@@ -482,7 +482,8 @@ static void begin(cli_args *args, uint32_t command) {
 
 /* What is no option: an input, or of jobs commands the numbers of jobs. */
 static int word_read(cli_args *args, const char *word, const char *command) {
-  bool takes_many = strcmp(command, "jobs cancel") == 0 || strcmp(command, "jobs decide") == 0;
+  bool takes_many = strcmp(command, "jobs cancel") == 0 || strcmp(command, "jobs decide") == 0 ||
+                    strcmp(command, "jobs gc") == 0;
   bool takes_none =
       !takes_many && strncmp(command, "jobs ", 5) == 0 && strcmp(command, "jobs submit");
   if (takes_none && strcmp(command, "jobs list") != 0) {

@@ -3,6 +3,7 @@
  *   jobs_cmd.c      sheaf jobs: finds the subcommand
  *   jobs_run.c      submit, wait, collect: runs that go so far
  *   jobs_ask.c      status --refresh, cancel: asks the provider and moves no row
+ *   jobs_foreign.c  cancels jobs by their ids alone
  *   jobs_gc.c       gc: jobs at the provider that no state file knows
  *   jobs_list.c     list, status: what state files tell
  *   jobs_decide.c   decide: what a person knows about a job

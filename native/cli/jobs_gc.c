@@ -133,21 +133,50 @@ static void print_found_json(const survey *it) {
 
 /* ---- Cancelling them ---- */
 
-/* One job that no state file knows, by its id. SHEAF_E_UNSUPPORTED: the engine cancels its own jobs only. */
-static int32_t cancel_foreign(run_state *run, const foreign *job) {
-  (void)run, (void)job;
-  return SHEAF_E_UNSUPPORTED;
+/* A job without our mark may be another program's: it is ended only where a person names it. */
+static bool is_meant(const survey *it, const foreign *job) {
+  const cli_args *args = &it->run->args;
+  if (!is_under_way(job)) return false;
+  for (uint32_t i = 0; i < args->word_count; i++)
+    if (strcmp(args->words[i], job->id) == 0) return true;
+  return args->word_count == 0 && job->is_ours;
 }
 
+/* All at once: they wait for one another no more than other calls do. */
 static int cancel_all(survey *it) {
+  const char **ids = calloc(it->count + 1, sizeof *ids);
+  bool *done = calloc(it->count + 1, sizeof *done);
+  size_t count = 0;
   int answer = CLI_OK;
+  if (ids == NULL || done == NULL) {
+    free(ids);
+    free(done);
+    return cli_say("out of memory"), CLI_HOST;
+  }
+  size_t strangers = 0;
   for (size_t i = 0; i < it->count; i++) {
-    const foreign *at = &it->jobs[i];
-    if (!is_under_way(at)) continue;
-    if (cancel_foreign(it->run, at) == SHEAF_OK) continue;
-    fprintf(stderr, "WARNING: %s was not cancelled: do it at the provider\n", at->id);
+    if (is_meant(it, &it->jobs[i]))
+      ids[count++] = it->jobs[i].id;
+    else
+      strangers += is_under_way(&it->jobs[i]);
+  }
+  if (strangers && it->run->args.word_count == 0)
+    fprintf(stderr,
+            "%zu jobs carry no mark of ours and may be another program's: to cancel them, name "
+            "their ids behind --cancel\n",
+            strangers);
+  int32_t status = count ? jobs_foreign_cancel(it->run, ids, count, done) : SHEAF_OK;
+  if (status != SHEAF_OK) cli_say("%s", sheaf_status_text(status));
+  for (size_t i = 0; i < count; i++) {
+    if (done[i]) {
+      fprintf(stderr, "cancelled %s\n", ids[i]);
+      continue;
+    }
+    fprintf(stderr, "WARNING: %s was not cancelled: do it at the provider\n", ids[i]);
     answer = CLI_PARTIAL;
   }
+  free(ids);
+  free(done);
   return answer;
 }
 

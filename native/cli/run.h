@@ -80,4 +80,8 @@ void run_jobs_summary(const run_state *run, FILE *to);
 void run_jobs_say_next(const run_state *run, const run_jobs_left *left);
 void run_jobs_close(run_state *run, int code);
 
+/* jobs_foreign.c. Cancels jobs of the provider by their ids, over the transport of a run whose engine is idle; done[i]:
+ * the i-th is ending, or was over. */
+int32_t jobs_foreign_cancel(run_state *run, const char *const *ids, size_t count, bool *done);
+
 #endif

@@ -230,8 +230,8 @@ struct sheaf_client {
   void (*on_report)(void *user, const sheaf_stats *stats);
   void *event_user, *report_user;
   uint64_t report_every_ns; /* 0: never */
-  bool draws_secret; /* a new one for each engine */
-  sigset_t signals;  /* of the thread that made the client: workers run with it */
+  bool draws_secret;        /* a new one for each engine */
+  sigset_t signals;         /* of the thread that made the client: workers run with it */
 
   /* ---- Shared: under `life` ---- */
   pthread_mutex_t life; /* who begins or ends a run; taken before the mutex */

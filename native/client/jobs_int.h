@@ -20,7 +20,7 @@
 
 /* Notes in the state file. */
 #define SHEAF__NOTE_METADATA "metadata"
-#define SHEAF__NOTE_LIST "client.list"   /* "COUNT HASH" of the requests; "-": they came one by one */
+#define SHEAF__NOTE_LIST "client.list" /* "COUNT HASH" of the requests; "-": they came one by one */
 #define SHEAF__NOTE_WHOLE "client.whole" /* "1": every row is in a job that is prepared, or over */
 #define SHEAF__NOTE_TAKEN "client.taken" /* "0-99 105": indices of rows that were handed out */
 #define SHEAF__NOTE_LIVE "client.live."  /* and a number: what may have been sent live */
@@ -74,8 +74,7 @@ typedef struct sheaf__jobs_call {
   bool draining, aborted, stopped, is_over, key_stopped;
   bool held_back;   /* a result came that nobody takes here: the call ends */
   uint64_t unsent;  /* rows that ended unsent, or were not shown: they come again */
-  bool was_whole;   /* the list was, before */
-  bool is_whole;    /* it is */
+  bool is_whole;    /* every row of the list is in a prepared job, or over */
   bool plans_moved; /* look whether it has become so */
   sheaf__marks taken, planned;
   bool has_new_marks;

@@ -38,20 +38,29 @@ static _Noreturn void fail(const char *what, const char *why) {
   exit(1);
 }
 
-/* ---- Clocks: of the processor and of the wall, without the provider's share ---- */
+/* ---- Clocks, without the provider's share ---- */
 
 typedef struct spent {
-  double wall, cpu;
+  double wall, user, kernel;
 } spent;
 
 static spent provider_spent, provider_since;
 
+static double seconds(struct timeval at) {
+  return (double)at.tv_sec + (double)at.tv_usec * 1e-6;
+}
+
 static spent now(void) {
-  struct timespec wall, cpu;
+  struct timespec wall;
+  struct rusage use;
   clock_gettime(CLOCK_MONOTONIC, &wall);
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-  return (spent){(double)wall.tv_sec + (double)wall.tv_nsec * 1e-9,
-                 (double)cpu.tv_sec + (double)cpu.tv_nsec * 1e-9};
+  getrusage(RUSAGE_SELF, &use);
+  return (spent){(double)wall.tv_sec + (double)wall.tv_nsec * 1e-9, seconds(use.ru_utime),
+                 seconds(use.ru_stime)};
+}
+
+static spent minus(spent a, spent b) {
+  return (spent){a.wall - b.wall, a.user - b.user, a.kernel - b.kernel};
 }
 
 static void provider_begins(void) {
@@ -59,15 +68,13 @@ static void provider_begins(void) {
 }
 
 static void provider_ends(void) {
-  spent at = now();
-  provider_spent.wall += at.wall - provider_since.wall;
-  provider_spent.cpu += at.cpu - provider_since.cpu;
+  spent part = minus(now(), provider_since);
+  provider_spent = minus(provider_spent, minus((spent){0}, part));
 }
 
 /* Of all but the provider. */
 static spent ours(void) {
-  spent at = now();
-  return (spent){at.wall - provider_spent.wall, at.cpu - provider_spent.cpu};
+  return minus(now(), provider_spent);
 }
 
 static double peak_mb(void) {
@@ -77,10 +84,12 @@ static double peak_mb(void) {
 }
 
 static void tell(const char *what, spent from, double bytes) {
-  spent to = ours();
-  printf("%-8s %7.1f MB in %6.2f s CPU (%6.2f s): %6.1f MB/s CPU, %6.1f MB/s, peak %.1f MB\n", what,
-         bytes / 1e6, to.cpu - from.cpu, to.wall - from.wall, bytes / 1e6 / (to.cpu - from.cpu),
-         bytes / 1e6 / (to.wall - from.wall), peak_mb());
+  spent took = minus(ours(), from);
+  double cpu = took.user + took.kernel, mb = bytes / 1e6;
+  printf(
+      "%-8s %6.1f MB, %5.2f s CPU (user %.2f, kernel %.2f): %6.1f MB/s; %5.2f s: %6.1f MB/s; "
+      "peak %.1f MB\n",
+      what, mb, cpu, took.user, took.kernel, mb / cpu, took.wall, mb / took.wall, peak_mb());
   fflush(stdout);
 }
 

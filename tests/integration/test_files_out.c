@@ -46,32 +46,35 @@ static void order_completion_leaves_lines_as_they_came(void **state) {
   assert_string_equal(summary("out"), "c=3 a=1 b=2");
 }
 
-/* More than any cache holds, with lines of very different lengths, shuffled. */
-static void a_large_output_is_put_in_order(void **state) {
-  (void)state;
-  enum { COUNT = 3000, LONGEST = 20000 };
+/* Every 50th line is long, and a few are longer than a block. */
+static size_t length_of(uint32_t index) {
+  return index % 5000 == 7 ? 150000 : index % 50 == 0 ? 20000 : index % 97;
+}
+
+static void put_in_order(const uint32_t *order, uint32_t count) {
   FILE *file = fopen("in.txt", "wb");
   assert_non_null(file);
-  for (int i = 0; i < COUNT; i++) fprintf(file, "p%d\n", i);
+  for (uint32_t i = 0; i < count; i++) fprintf(file, "p%u\n", i);
   assert_int_equal(fclose(file), 0);
   bench it = the_bench("in.txt");
   bench_open(&it);
   const sheaf_source *source = sheaf_files_source(it.files);
   sheaf_request request;
-  for (int i = 0; i < COUNT; i++) assert_int_equal(source->next(source->ctx, &request), SHEAF_OK);
+  for (uint32_t i = 0; i < count; i++) {
+    assert_int_equal(source->next(source->ctx, &request), SHEAF_OK);
+  }
   assert_int_equal(source->next(source->ctx, &request), SHEAF_E_END);
-  char *text = malloc(LONGEST + 1);
+  char *text = malloc(150001);
   assert_non_null(text);
-  for (uint32_t i = 0; i < COUNT; i++) {
-    uint32_t index = i * 1009 % COUNT; /* 1009 has no factor in common with 3000 */
-    size_t length = index % 50 == 0 ? LONGEST : index % 97;
-    memset(text, 'a' + (int)(index % 26), length);
+  for (uint32_t i = 0; i < count; i++) {
+    size_t length = length_of(order[i]);
+    memset(text, 'a' + (int)(order[i] % 26), length);
     text[length] = '\0';
     sheaf_result result = result_of(&it, 0, text, true);
     char id[32];
-    snprintf(id, sizeof id, "row-%u", index + 1);
+    snprintf(id, sizeof id, "row-%u", order[i] + 1);
     result.custom_id = sheaf_slice_of(id);
-    result.index = index;
+    result.index = order[i];
     assert_int_equal(put(&it, &result), SHEAF_OK);
   }
   finish(&it);
@@ -80,7 +83,7 @@ static void a_large_output_is_put_in_order(void **state) {
   size_t bytes;
   char *all = read_text("out", &bytes);
   const char *at = all;
-  for (uint32_t index = 0; index < COUNT; index++) {
+  for (uint32_t index = 0; index < count; index++) {
     const char *lf = strchr(at, '\n');
     assert_non_null(lf);
     static const char *const path = "sheaf.text";
@@ -90,11 +93,38 @@ static void a_large_output_is_put_in_order(void **state) {
     assert_int_equal(sheaf_line_facts_read(line, &facts), SHEAF_OK);
     assert_int_equal(facts.index, index);
     assert_int_equal(sheaf_json_pick(line, &path, 1, &value, NULL, NULL), SHEAF_OK);
-    assert_int_equal(sheaf_json_inside(value).bytes, index % 50 == 0 ? LONGEST : index % 97);
+    assert_int_equal(sheaf_json_inside(value).bytes, length_of(index));
     at = lf + 1;
   }
   assert_int_equal(at - all, bytes);
   free(all);
+}
+
+/* More than any cache holds, with lines of very different lengths, shuffled. */
+static void a_large_output_is_put_in_order(void **state) {
+  (void)state;
+  enum { COUNT = 3000 };
+  static uint32_t order[COUNT];
+  for (uint32_t i = 0; i < COUNT; i++) {
+    order[i] = i * 1009 % COUNT; /* 1009 has no factor in common with 3000 */
+  }
+  put_in_order(order, COUNT);
+}
+
+/* A third without any order, so that blocks do not pay, then one in which they do again. */
+static void an_output_in_no_order_is_put_in_order(void **state) {
+  (void)state;
+  enum { COUNT = 24000, WILD = 8000 };
+  static uint32_t order[COUNT];
+  uint32_t random = 1;
+  for (uint32_t i = 0; i < COUNT; i++) {
+    uint32_t other = i;
+    random = random * 1664525u + 1013904223u; /* Numerical Recipes */
+    if (i < WILD || i >= 2 * WILD) other = i / WILD * WILD + (random >> 8) % (i % WILD + 1);
+    order[i] = order[other];
+    order[other] = i;
+  }
+  put_in_order(order, COUNT);
 }
 
 static void rows_that_were_never_attempted_get_no_line(void **state) {
@@ -373,6 +403,7 @@ int main(void) {
       CASE(results_end_in_input_order),
       CASE(order_completion_leaves_lines_as_they_came),
       CASE(a_large_output_is_put_in_order),
+      CASE(an_output_in_no_order_is_put_in_order),
       CASE(rows_that_were_never_attempted_get_no_line),
       CASE(other_events_are_not_written),
       CASE(a_full_disk_loses_no_result_and_leaves_no_torn_line),

@@ -85,8 +85,8 @@ typedef struct sj_config {
   uint32_t crashes;     /* how many hosts die */
   uint64_t crash_at[2]; /* exhaustive: behind which effect of host 0 and 1; 0: by seed */
   bool exhaustive, power_loss, store_late, store_fails, spool_fails, short_reads, sink_later,
-      source_later, drains, clock_jumps, foreign, slow_list, no_decision, nomem, modes, twice_told,
-      cancels;
+      source_later, drains, clock_jumps, foreign, slow_list, no_decision, nomem, big, deadlines,
+      budget, pauses, modes, twice_told, cancels;
   uint64_t calm_ns; /* from here on nothing goes wrong by chance */
   uint64_t job_ns;  /* how long jobs take, about */
   uint64_t list_ns; /* how long a list does not show a new job, at most */
@@ -100,7 +100,8 @@ typedef struct sj_row {
   char id[640];
   size_t id_bytes;
   char metadata[48];
-  char text[700]; /* prompt, messages or body */
+  char *text; /* prompt, messages or body */
+  uint64_t deadline_ms;
   char url[40];
   /* what happened */
   uint8_t fingerprint[16];
@@ -186,7 +187,9 @@ enum {
   SJ_DUE_SCANNED,
   SJ_DUE_POKE,
   SJ_DUE_DRAIN,
-  SJ_DUE_CANCEL_JOB
+  SJ_DUE_CANCEL_JOB,
+  SJ_DUE_PAUSE,
+  SJ_DUE_RESUME
 };
 
 typedef struct sj_due {
@@ -223,7 +226,8 @@ typedef struct sj_world {
   uint32_t excused_jobs, lives, adopted, decisions, still;
   uint64_t steps;
   test_alloc memory;
-  char prompt[800];
+  sj_text prompt;
+  int64_t charged_before; /* when this host began */
   char failure[400];
 } sj_world;
 

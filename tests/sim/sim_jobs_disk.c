@@ -141,7 +141,8 @@ static void read_record(sj_world *w, const sj_record *record, bool durable) {
     case SHEAF_RECORD_JOB_DECISION:
       f->undecided = false;
       w->decisions++;
-      if (r.decision.bytes == 8) f->resubmit = true;
+      if (r.decision.bytes == 8)
+        f->resubmit = true; /* by their lengths: adopt, cancel, abandon, resubmit */
       if (r.decision.bytes == 7) f->abandoned = true;
       copy_slice(f->wanted, sizeof f->wanted, r.job);
       break;
@@ -315,13 +316,16 @@ static sj_job *job_of_flight(sj_world *w, uint64_t flight) {
 void sj_decide(sj_world *w) {
   for (uint64_t id = 1; id < SJ_FLIGHTS_MAX; id++) {
     sj_flight *f = &w->flights[id];
-    if (!f->undecided || f->over) continue;
+    bool stops = w->config.cancels && f->planned && f->job[0] &&
+                 sj_chance(&w->config, 60, SJ_HOST, id, 40 + w->host);
+    if ((!f->undecided && !stops) || f->over) continue;
     sj_job *job = job_of_flight(w, id);
     sheaf_job_record r;
     sheaf_job_record_init(&r, SHEAF_RECORD_JOB_DECISION);
     r.flight = id;
     r.decision = job ? SHEAF_LITERAL("adopt") : SHEAF_LITERAL("resubmit");
     if (sj_chance(&w->config, 150, SJ_HOST, id, w->host)) r.decision = SHEAF_LITERAL("abandon");
+    if (!f->undecided) r.decision = SHEAF_LITERAL("cancel");
     if (job && r.decision.bytes == 5) r.job = sheaf_slice_of(job->id);
     r.unix_ms = SJ_UNIX_MS + (int64_t)(w->now_ns / SJ_MS);
     char room[512];

@@ -37,8 +37,10 @@ static int32_t source_next(void *ctx, sheaf_request *q) {
   uint32_t i = w->given++;
   sj_row *row = &w->rows[i];
   /* What a request points at lives until the next call only. */
-  snprintf(w->prompt, sizeof w->prompt, "%s", row->text);
-  sheaf_slice text = sheaf_slice_of(w->prompt);
+  w->prompt.bytes = 0;
+  sj_put_bytes(&w->prompt, row->text, strlen(row->text));
+  sheaf_slice text = sheaf_slice_of(w->prompt.data);
+  q->deadline_ms = row->deadline_ms;
   if (row->kind == SJ_MESSAGES)
     q->messages = text;
   else if (row->kind == SJ_BODY || row->kind == SJ_STREAMED)
@@ -173,6 +175,7 @@ static int32_t make_engine(sj_world *w, const sheaf_allocator *allocator) {
   options.endpoints = endpoints;
   options.endpoint_count = c->places;
   options.batch_mode = mode_of(w);
+  if (w->host >= 6) options.budget_usd_nano = SHEAF_NEVER;
   SJ_NOTE(w, "host %u, mode %llu", w->host, (unsigned long long)options.batch_mode);
   int32_t status = sheaf_engine_new(&options, allocator, &w->engine);
   if (status) return status;
@@ -222,6 +225,15 @@ static void report_due(sj_world *w, uint32_t scan_count) {
         break;
       case SJ_DUE_CANCEL_JOB:
         if (sj_effect(w, "cancel job", due.what, 0)) sheaf_engine_job_cancel(w->engine, due.what);
+        break;
+      case SJ_DUE_PAUSE:
+        if (!sj_effect(w, "pause", 0, 0)) break;
+        sheaf_engine_pause(w->engine);
+        sj_later(w, w->now_ns + sj_draw(&w->config, 600 * SJ_SECOND, SJ_HOST, w->draws++, 76),
+                 SJ_DUE_RESUME, 0);
+        break;
+      case SJ_DUE_RESUME:
+        if (sj_effect(w, "resume", 0, 0)) sheaf_engine_resume(w->engine);
         break;
       case SJ_DUE_POKE: break;
       default: sj_call_due(w, &due); break;
@@ -317,6 +329,9 @@ static bool one_host(sj_world *w) {
     if (c->cancels && w->host < 4)
       sj_later(w, w->now_ns + sj_draw(c, 2 * c->job_ns, SJ_HOST, w->host, 73), SJ_DUE_CANCEL_JOB,
                1 + sj_draw(c, 4, SJ_HOST, w->host, 74));
+    if (c->pauses && w->host < 4)
+      sj_later(w, w->now_ns + sj_draw(c, c->job_ns, SJ_HOST, w->host, 75), SJ_DUE_PAUSE, 0);
+    w->charged_before = w->charged;
     over = live(w);
   }
   if (over) sj_check_host_end(w);
@@ -421,5 +436,7 @@ void sj_world_free(sj_world *w) {
   for (uint32_t i = 0; i < w->record_count; i++) sj_text_free(&w->records[i].payload);
   for (uint32_t i = 0; i < SJ_FLIGHTS_MAX; i++) sj_text_free(&w->spools[i].text);
   for (uint32_t i = 0; i < SJ_CALLS_MAX; i++) sj_call_free(&w->calls[i]);
+  for (uint32_t i = 0; i < w->config.rows; i++) free(w->rows[i].text);
+  sj_text_free(&w->prompt);
   w->job_count = w->file_count = w->record_count = 0;
 }

@@ -160,6 +160,11 @@ void sj_config_draw(sj_config *c, uint64_t seed) {
   c->modes = on(c, 57, 250);
   c->power_loss = on(c, 58, 300);
   c->cancels = on(c, 59, 100);
+  c->deadlines = on(c, 70, 100);
+  c->budget = on(c, 71, 80);
+  c->pauses = on(c, 72, 100);
+  c->big = on(c, 73, 100);
+  if (c->big && c->rows > 20) c->rows = 20;
   c->crashes = on(c, 60, 500) ? 1 + (uint32_t)sj_draw(c, 4, SJ_CONFIG, 61, 0) : 0;
   c->job_ns = pick(c, 62, durations, 4) * SJ_SECOND;
   c->list_ns = c->slow_list ? 600 * SJ_SECOND : pick(c, 63, lists, 4) * SJ_SECOND;
@@ -167,6 +172,7 @@ void sj_config_draw(sj_config *c, uint64_t seed) {
   c->calm_ns = (60 + sj_draw(c, 20000, SJ_CONFIG, 65, 0)) * SJ_SECOND;
   draw_options(c);
   if (on(c, 66, 850)) draw_fates(c);
+  if (c->budget) c->options.budget_usd_nano = 200 + sj_draw(c, 40000, SJ_CONFIG, 74, 0);
 }
 
 /* Few rows and no chance: the crashes are all there is. */
@@ -212,11 +218,13 @@ void sj_config_print(const sj_config *c) {
   const bool flags[] = {c->power_loss,  c->store_late, c->store_fails,  c->spool_fails,
                         c->short_reads, c->sink_later, c->source_later, c->drains,
                         c->clock_jumps, c->foreign,    c->slow_list,    c->no_decision,
-                        c->nomem,       c->modes,      c->twice_told,   c->cancels};
+                        c->nomem,       c->modes,      c->twice_told,   c->cancels,
+                        c->deadlines,   c->budget,     c->pauses,       c->big};
   static const char *const names[] = {"power_loss",  "store_late", "store_fails",  "spool_fails",
                                       "short_reads", "sink_later", "source_later", "drains",
                                       "clock_jumps", "foreign",    "slow_list",    "no_decision",
-                                      "nomem",       "modes",      "twice_told",   "cancels"};
+                                      "nomem",       "modes",      "twice_told",   "cancels",
+                                      "deadlines",   "budget",     "pauses",       "big"};
   for (uint32_t i = 0; i < sizeof flags / sizeof *flags; i++)
     if (flags[i]) printf(" %s", names[i]);
   printf("\n  calls");
@@ -246,28 +254,44 @@ static void make_id(const sj_world *w, sj_row *row, uint32_t i) {
   row->id_bytes = (size_t)n;
 }
 
-static void make_text(const sj_world *w, sj_row *row) {
+/* Some are larger than what is read of a spool at once. */
+static void make_text(const sj_world *w, sj_row *row, uint32_t i) {
+  const sj_config *c = &w->config;
   const char *model = row->model ? "mb" : "ma";
-  char *to = row->text, tag[sizeof row->tag];
-  memcpy(tag, row->tag, sizeof tag);
-  size_t bytes = sizeof row->text;
   const char *stream = row->kind == SJ_STREAMED ? ",\"stream\":true" : "";
+  sj_text t = {0}, padding = {0};
+  uint64_t most =
+      c->big && sj_chance(c, 400, SJ_ROW, i, 8) ? 300 + sj_draw(c, 2000, SJ_ROW, i, 9) : 0;
+  sj_put_bytes(&padding, "", 0);
+  for (uint64_t n = 0; n < most; n++) SJ_PUT(&padding, " word %u", (unsigned)n);
   switch (row->kind) {
     case SJ_MESSAGES:
-      snprintf(to, bytes, "[{\"role\":\"user\",\"content\":\"m \\\"%s\\\" \\u00e4\"}]", tag);
+      SJ_PUT(&t, "[{\"role\":\"user\",\"content\":\"m \\\"%s\\\" \\u00e4", row->tag);
+      sj_put_bytes(&t, padding.data, padding.bytes);
+      SJ_PUT(&t, "\"}]");
       break;
     case SJ_BODY:
     case SJ_STREAMED:
-      if (w->config.dialect[row->place] == SJ_GEMINI)
-        snprintf(to, bytes, "{\"contents\":[{\"parts\":[{\"text\":\"%s\"}]}]}", tag);
+      if (c->dialect[row->place] == SJ_GEMINI)
+        SJ_PUT(&t, "{\"contents\":[{\"parts\":[{\"text\":\"%s", row->tag);
       else
-        snprintf(to, bytes,
-                 "{\"model\":\"%s\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":"
-                 "\"%s\"}],\"x\":1.50%s}",
-                 model, tag, stream);
+        SJ_PUT(
+            &t,
+            "{\"model\":\"%s\",\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":\"%s",
+            model, row->tag);
+      sj_put_bytes(&t, padding.data, padding.bytes);
+      if (c->dialect[row->place] == SJ_GEMINI)
+        SJ_PUT(&t, "\"}]}]}");
+      else
+        SJ_PUT(&t, "\"}],\"x\":1.50%s}", stream);
       break;
-    default: snprintf(to, bytes, "p \"%s\" \\ \n\xc3\xa4", tag); break;
+    default:
+      SJ_PUT(&t, "p \"%s\" \\ \n\xc3\xa4", row->tag);
+      sj_put_bytes(&t, padding.data, padding.bytes);
+      break;
   }
+  sj_text_free(&padding);
+  row->text = t.data;
 }
 
 void sj_rows_make(sj_world *w) {
@@ -288,6 +312,8 @@ void sj_rows_make(sj_world *w) {
     if (sj_chance(c, 400, SJ_ROW, i, 7))
       snprintf(row->metadata, sizeof row->metadata, "{\"n\":%u,\"s\":\"\\u00e4\"}", i);
     make_id(w, row, i);
-    make_text(w, row);
+    if (c->deadlines && sj_chance(c, 300, SJ_ROW, i, 10))
+      row->deadline_ms = 60000 + sj_draw(c, 7200000, SJ_ROW, i, 11);
+    make_text(w, row, i);
   }
 }

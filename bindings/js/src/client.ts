@@ -4,6 +4,8 @@ import type { Driver, DriverSettings } from './driver.js';
 import { blame, SheafBatchError, SheafError } from './errors.js';
 import { withFigures } from './figures.js';
 import { Hooks } from './hooks.js';
+import { lazyJobs } from './jobs_lazy.js';
+import type { Jobs } from './job_types.js';
 import { snake } from './names.js';
 import { Reports } from './report.js';
 import { BatchRun, full, highWaterUsual, Single, Singles, StreamRun } from './runs.js';
@@ -20,6 +22,7 @@ export interface Makers {
   driver(changes: Partial<DriverSettings>): Promise<Driver>;
   /** One for a run of its own. */
   resumable: Renew;
+  jobs(): Promise<Jobs>;
   /** An option for the engines to come, by the core's name. */
   set(name: string, value: string): void;
 }
@@ -38,9 +41,15 @@ export class Client {
   /** Endpoints whose circuit breaker is open; keys that were refused. */
   private readonly broken = new Set<number>();
   private hasStoppedKey = false;
+  /**
+   * Provider jobs: many requests at half the price, answered within hours; with this client's options, keys and transport. What
+   * it takes is loaded when it is first asked for.
+   */
+  readonly jobs: Jobs;
 
   private constructor(private readonly options: ClientOptions, private readonly transport: Transport, private readonly makers: Makers) {
     this.hooks = new Hooks(options);
+    this.jobs = lazyJobs(() => makers.jobs());
     if (options.report) this.reports = new Reports(options.report, () => this.metrics());
   }
 

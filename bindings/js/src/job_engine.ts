@@ -31,7 +31,7 @@ export interface JobHome {
   result(result: Result, lane: 'batch' | 'live', line: Uint8Array): void;
   /** The result of this row is in the store already: it is not sent. */
   isKnown(index: number): boolean;
-  changed(): void;
+  changed(job: JobStatusText): void;
 }
 
 /** A job as the module tells of it. */
@@ -265,7 +265,7 @@ export class JobEngine {
       else if (kind === Kind.RESULT) this.finish();
       else if (kind === Kind.CANCEL) this.cancelled(engine.f64(Mail.exchange));
       else if (kind === Kind.APPEND) this.append();
-      else if (kind === JOB_KIND) this.home.changed();
+      else if (kind === JOB_KIND) this.home.changed(JSON.parse(engine.text(Mail.text)) as JobStatusText);
       else if (kind === Kind.NOTICE) this.notice();
     }
   }

@@ -157,7 +157,7 @@ export class JobRun {
         append: (frames) => (run as JobRun).append(frames),
         result: (result, lane, line) => (run as JobRun).took(result, lane, line),
         isKnown: (index) => (run as JobRun).ended.has(index),
-        changed: () => (run as JobRun).report(),
+        changed: (job) => (run as JobRun).changed(job),
       });
       run = new JobRun(opening, engine, unlock);
       await run.begin(records, begin);
@@ -353,6 +353,11 @@ export class JobRun {
     const jobs = new Map(this.known.flights);
     for (const text of this.engine.jobs()) if (text.requests > 0) jobs.set(text.flight, infoOf(text));
     return submissionOf(this.opening.id, this.known, [...jobs.values()], this.done);
+  }
+
+  private changed(job: JobStatusText): void {
+    if (job.requests > 0) this.known.flights.set(job.flight, infoOf(job));
+    this.report();
   }
 
   private report(): void {

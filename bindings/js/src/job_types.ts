@@ -172,6 +172,4 @@ export interface Jobs {
 }
 
 /** As the client's, but for what belongs to requests as they come. */
-export type JobClientOptions = Omit<ClientOptions, 'provider' | 'onGroup' | 'report' | 'preprocess' | 'fallback' | 'onFull' | 'fullWaitMs' | 'keepLine'> & {
-  provider?: JobProvider;
-};
+export type JobClientOptions = Omit<ClientOptions, 'onGroup' | 'onEvent' | 'report' | 'preprocess' | 'fallback' | 'onFull' | 'fullWaitMs' | 'keepLine'>;

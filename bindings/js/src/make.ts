@@ -2,85 +2,42 @@
 
 import { Client } from './client.js';
 import type { Core } from './core.js';
-import { Driver, type DriverSettings } from './driver.js';
-import { SheafError } from './errors.js';
-import { keyVariables } from './layout.js';
-import { configure } from './options.js';
-import { pricesFor } from './prices.js';
+import { Driver } from './driver.js';
+import type { JobsModule } from './jobs_entry.js';
+import { importJobs } from './jobs_lazy.js';
 import { ResumableDriver } from './resumable.js';
-import { fetchTransport, type Transport } from './transport.js';
-import type { ClientOptions, Endpoint, TransportName } from './types.js';
+import { asKnown, settle, type Surroundings } from './settle.js';
+import type { ClientOptions } from './types.js';
 
 /** What differs between runtimes. @internal */
-export interface Runtime {
+export interface Runtime extends Surroundings {
   core(): Promise<Core>;
-  /** A provider's key from the environment, by the names of its variables. */
-  environment(names: string[]): string | undefined;
-  transport(name: TransportName | undefined, fetch: typeof globalThis.fetch | undefined): Promise<Transport> | Transport;
-  /** True in pages and their workers, where a key would be public. */
-  isBrowser: boolean;
-  /** Caps that the runtime itself sets. */
-  concurrencyMax?: number;
-  schedule?: (turn: () => void) => void;
+  /** Loads what client.jobs is made of, where that can be found by its name. */
+  jobs?(): Promise<JobsModule>;
 }
 
-const soon: (turn: () => void) => void =
-  typeof setImmediate === 'function' ? (turn) => void setImmediate(turn) : (turn) => queueMicrotask(turn);
-
-/** For jitter alone. */
-function random64(): bigint {
-  const word = (): bigint => BigInt(Math.floor(Math.random() * 2 ** 32));
-  return (word() << 32n) | word();
-}
-
-/** Of a page: addresses may be relative to it, and keys go to its own origin only. */
-function inPage(options: ClientOptions): ClientOptions {
-  const { href, origin } = (globalThis as { location?: { href?: string; origin?: string } }).location ?? {};
-  const absolute = <Of extends Endpoint>(endpoint: Of): Of =>
-    endpoint.baseURL && URL.canParse(endpoint.baseURL, href) ? { ...endpoint, baseURL: new URL(endpoint.baseURL, href).href } : endpoint;
-  const placed = absolute(options);
-  if (options.endpoints) placed.endpoints = options.endpoints.map(absolute);
-  if (!options.dangerouslyAllowBrowser) refusePublicKeys(placed.endpoints ?? [placed], origin);
-  return placed;
-}
-
-function refusePublicKeys(endpoints: Endpoint[], own: string | undefined): void {
-  for (const { apiKey, baseURL } of endpoints) {
-    if (!apiKey) continue;
-    if (own === undefined || !baseURL || !URL.canParse(baseURL) || new URL(baseURL).origin !== own)
-      throw new SheafError(
-        'apiKey: a key in a page can be read by everyone who opens it; call a server of your own (a baseURL of this ' +
-          'page\'s origin), or set dangerouslyAllowBrowser: true', 'E_AUTH', 'apiKey');
-  }
-}
+/** Where "sheaf/jobs" leaves what it is, when it is imported. */
+const registry = Symbol.for('sheaf.jobs');
 
 /** @internal */
 export async function makeClient(given: ClientOptions, runtime: Runtime): Promise<Client> {
-  const options = runtime.isBrowser ? inPage(given) : given;
-  const variables = (provider: string): string[] =>
-    keyVariables[provider]?.split(',') ?? [];
-  const { config, secrets } = configure(options, (provider) => runtime.environment(variables(provider)));
-  config['prices'] = pricesFor([options, ...(options.endpoints ?? [])].map(({ provider }) => provider ?? 'openai'), options.prices);
-  const cap = runtime.concurrencyMax;
-  if (cap !== undefined) {
-    config['max_concurrency'] = Math.min(Number(config['max_concurrency'] ?? cap), cap);
-    if (typeof config['concurrency'] === 'number') config['concurrency'] = Math.min(config['concurrency'], cap);
-  }
-  const transport =
-    typeof options.transport === 'object'
-      ? options.transport
-      : options.fetch && !options.transport
-        ? fetchTransport(options.fetch)
-        : await runtime.transport(options.transport, options.fetch);
-  if (options.onGroup) config['group_events'] ??= true;
-  const settings: DriverSettings = {
-    transport, secrets, keepBody: options.keepBody ?? false, keepLine: options.keepLine ?? false, onNotice: undefined, onLog: undefined,
-    schedule: runtime.schedule ?? soon,
-  };
-  const seed = (): bigint => options.seed ?? random64();
+  const { options, config: all, settings, seed } = await settle(given, runtime);
+  if (options.onGroup) all['group_events'] ??= true;
+  const config = asKnown(all);
+  const { transport, secrets, keepBody, schedule } = settings;
   return Client.open(options, transport, {
     driver: async (changes) => new Driver(await runtime.core(), config, seed(), { ...settings, ...changes }),
     resumable: async (changes) => new ResumableDriver(await runtime.core(), config, seed(), { ...settings, ...changes }),
+    jobs: async () => {
+      const imported = (globalThis as Record<symbol, unknown>)[registry] as JobsModule | undefined;
+      const { jobsOf } = imported ?? (await (runtime.jobs ?? importJobs)());
+      return jobsOf(() => ({ config: { ...config, ...ofJobs(all) }, seed, transport, secrets, keepBody, schedule, onNotice: options.onNotice }));
+    },
     set: (name, value) => (config[name] = value),
   });
+}
+
+/** Where requests go, as jobs know it: more providers have those. */
+function ofJobs({ provider, base_url, name, key_header, endpoints }: Record<string, unknown>): Record<string, unknown> {
+  return endpoints ? { endpoints } : { provider, base_url, name, key_header };
 }

@@ -3,6 +3,10 @@
 export type { Client } from './client.js';
 export { SheafBatchError, SheafError } from './errors.js';
 export type { Attempt, Pool, PoolOptions, Verdict } from './pool.js';
+export type {
+  CollectOptions, JobCallOptions, JobInfo, JobOptions, JobProgress, JobProvider, JobResult, JobResults, Jobs, JobState, JobStore, LaneAnswer,
+  LaneQuestion, Submission, SubmitJobsOptions, WaitOptions,
+} from './job_types.js';
 export { consoleReporter, jsonLinesReporter } from './report.js';
 export type { Reporter, ReportOptions } from './report.js';
 export { joinState, splitState } from './state.js';

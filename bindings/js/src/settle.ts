@@ -50,6 +50,27 @@ function refusePublicKeys(endpoints: Endpoint[], own: string | undefined): void 
   }
 }
 
+/** Providers that only jobs know, and that speak OpenAI's language: where they live. */
+const kin: Readonly<Record<string, string | undefined>> = {
+  azure: undefined, groq: 'https://api.groq.com/openai/v1', mistral: 'https://api.mistral.ai/v1',
+};
+
+/** Variables in which a provider's key is looked for. */
+const variables: Readonly<Record<string, string>> = {
+  ...keyVariables, azure: 'AZURE_OPENAI_API_KEY', groq: 'GROQ_API_KEY', mistral: 'MISTRAL_API_KEY',
+};
+
+/** A configuration for the module that knows only OpenAI's language, and not who speaks it. @internal */
+export function asKnown(config: Record<string, unknown>): Record<string, unknown> {
+  const { provider, endpoints } = config as { provider?: string; endpoints?: Record<string, unknown>[] };
+  if (endpoints) return { ...config, endpoints: endpoints.map(asKnown) };
+  if (provider === undefined || !(provider in kin)) return { ...config };
+  const base_url = config['base_url'] ?? kin[provider];
+  if (!base_url) throw new SheafError('baseURL: give https://RESOURCE.openai.azure.com/openai/v1', 'E_FIELD', 'baseURL');
+  const key_header = config['key_header'] ?? (provider === 'azure' ? 'api-key' : undefined);
+  return { ...config, provider: 'openai', name: config['name'] ?? provider, base_url, key_header };
+}
+
 /** @internal */
 export interface Settled {
   options: ClientOptions;
@@ -58,8 +79,8 @@ export interface Settled {
   seed(): bigint;
 }
 
-/** `variables`: of providers whose keys the environment may have. @internal */
-export async function settle(given: ClientOptions, runtime: Surroundings, variables: Readonly<Record<string, string>> = keyVariables): Promise<Settled> {
+/** @internal */
+export async function settle(given: ClientOptions, runtime: Surroundings): Promise<Settled> {
   const options = runtime.isBrowser ? inPage(given) : given;
   const { config, secrets } = configure(options, (provider) => runtime.environment(variables[provider]?.split(',') ?? []));
   config['prices'] = pricesFor([options, ...(options.endpoints ?? [])].map(({ provider }) => provider ?? 'openai'), options.prices);

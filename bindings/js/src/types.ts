@@ -245,8 +245,8 @@ export type ResultStream = AsyncGenerator<Result, void, undefined> & {
 
 /** Where requests go; several make failover. */
 export interface Endpoint {
-  /** Whose shape requests and replies have; `openai` also for all that speak like it. */
-  provider?: Provider;
+  /** Whose shape requests and replies have; `openai` also for all that speak like it, of which three have jobs of their own. */
+  provider?: Provider | 'azure' | 'groq' | 'mistral';
   name?: string;
   baseURL?: string;
   apiKey?: string;

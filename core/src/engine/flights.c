@@ -336,21 +336,30 @@ static bool is_stopped(const sheaf_engine *engine, const sheaf__flight *f) {
 /* One flight's part of a step. */
 static int32_t run_one(sheaf_engine *engine, sheaf__flight *f) {
   int32_t status = SHEAF_OK;
-    if (may_begin(engine, f) && !engine->draining) {
-      f->begun = true;
-      status = sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_BEGIN});
-    }
-    if (status == SHEAF_OK && stops_joining(engine, f)) status = stop_joining(engine, f);
-    if (status == SHEAF_OK && is_stopped(engine, f)) status = refuse_exchange(engine, f);
-    if (f->ticket && f->ticket <= engine->ticket_stored) {
-      f->ticket = 0;
-      status = sheaf__flight_tell(engine, f,
-                                  &(sheaf__lane_input){.kind = SHEAF__IN_STORED, .tag = f->tag});
-    }
-    if (status == SHEAF_OK && f->wants_turn && may_turn(engine, f)) status = give_turn(engine, f);
-    if (status == SHEAF_OK) status = pump(engine, f);
+  if (may_begin(engine, f) && !engine->draining) {
+    f->begun = true;
+    status = sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_BEGIN});
   }
-  return status;
+  if (status == SHEAF_OK && stops_joining(engine, f)) status = stop_joining(engine, f);
+  if (status == SHEAF_OK && is_stopped(engine, f)) status = refuse_exchange(engine, f);
+  if (f->ticket && f->ticket <= engine->ticket_stored) {
+    f->ticket = 0;
+    status = sheaf__flight_tell(engine, f,
+                                &(sheaf__lane_input){.kind = SHEAF__IN_STORED, .tag = f->tag});
+  }
+  if (status == SHEAF_OK && f->wants_turn && may_turn(engine, f)) status = give_turn(engine, f);
+  return status == SHEAF_OK ? pump(engine, f) : status;
+}
+
+/* Without memory all wait; a spool that fails is no reason for the others to. */
+int32_t sheaf__flights_run(sheaf_engine *engine) {
+  int32_t first = SHEAF_OK;
+  for (sheaf__flight *f = engine->flights, *next; f != NULL && first != SHEAF_E_NOMEM; f = next) {
+    next = f->next;
+    int32_t status = run_one(engine, f);
+    if (first == SHEAF_OK || status == SHEAF_E_NOMEM) first = status;
+  }
+  return first;
 }
 
 /* ---- What moves when ---- */

@@ -78,7 +78,7 @@ static const sheaf_option options_table[] = {
     OPTION(class_wait_low_ms, 1, 604800000, 900000, "a low one, ms"),
     OPTION(class_wait_deferrable_ms, 1, 604800000, 21600000, "a deferrable one, ms"),
     CHOICE(group_events, "no|yes", 1, 0, "an event at every change of a group's state"),
-#ifndef __wasm__ /* the package reads answers by itself, and its list comes from a module */
+#if !defined(SHEAF_MODULE) && !defined(SHEAF_DESCRIBED) /* the package reads answers by itself */
     CHOICE(json, "no|yes", 1, 0, "answers are JSON: read leniently, scored, asked again"),
     OPTION(json_retries, 0, 5, 1, "how often an answer that is not the JSON wanted is asked again"),
 #endif

@@ -509,6 +509,8 @@ static void begin(sheaf__batch *b) {
     park(b, NULL);
   else if (b->is_recovered)
     go_on(b);
+  else if (b->rows.count == 0)
+    sheaf__batch_go(b, SHEAF__STAGE_GONE); /* its first row could not join after all */
   else if (b->is_unwanted)
     end_unwanted(b); /* the run is stopped before its rows were all there */
   else

@@ -197,7 +197,8 @@ static void on_poll_news(sheaf__batch *b, const sheaf__lane_input *in, const she
     sheaf__batch_poll_later(b, hint);
     return;
   }
-  if (mode == SHEAF_BATCH_STATUS || (mode == SHEAF_BATCH_CANCEL && !terminal))
+  if (mode == SHEAF_BATCH_STATUS ||
+      (mode == SHEAF_BATCH_CANCEL && (!terminal || b->rows.count == 0)))
     note(b, SHEAF__STAGE_PARK);
   else if (terminal && b->state == SHEAF_JOB_FAILED_STATE && news->is_full && !b->is_unwanted)
     mode == SHEAF_BATCH_RUN ? create_later(b) : note(b, SHEAF__STAGE_PARK);
@@ -338,24 +339,29 @@ static bool is_mixed_up(const sheaf__batch *b) {
 
 static void round_over(sheaf__batch *b) {
   bool marked = (b->setup->api->traits.flags & SHEAF_JOBS_MARKER) != 0;
-  if ((b->candidates == 1 && (marked || !is_mixed_up(b))) || (b->candidates > 1 && marked)) {
+  if (b->rounds++ == 0) b->listed_ns = b->now_ns;
+  bool is_last = b->rounds >= ROUNDS_MIN && b->now_ns - b->listed_ns >= ROUNDS_NS;
+  /* The only one of its size may be a stranger's while ours is not shown yet. */
+  bool is_found = marked ? b->candidates > 0 : is_last && b->candidates == 1 && !is_mixed_up(b);
+  if (is_found) {
     sheaf__batch_created(b, sheaf_buf_slice(&b->candidate), true);
     return;
   }
-  if (b->candidates > 0 || b->doubts > 0 || (!marked && is_mixed_up(b))) {
+  bool is_only = b->candidates == 1 && b->doubts == 0 && !is_last;
+  if ((b->candidates > 0 && !is_only) || b->doubts > 0 || (!marked && is_mixed_up(b))) {
     undecided(b,
               "several jobs of the provider's list may be this one: say which (adopt its id), or "
               "submit it again, or abandon it");
     return;
   }
-  if (b->rounds++ == 0) b->listed_ns = b->now_ns;
-  if (b->rounds < ROUNDS_MIN || b->now_ns - b->listed_ns < ROUNDS_NS) {
+  if (!is_last) {
     sheaf__batch_wait(b, ROUND_WAIT_NS, SHEAF__STAGE_LIST);
     b->tries = 0;
     return;
   }
   b->rounds = 0;
-  if (b->is_unwanted) { /* there is nothing to cancel */
+  if (b->is_unwanted) { /* there is nothing to cancel, as far as can be seen */
+    b->is_incomplete = true;
     b->state = SHEAF_JOB_CANCELLED_STATE;
     sheaf__batch_go(b, SHEAF__STAGE_REST);
     return;
