@@ -13,8 +13,7 @@ import { simulator } from './world.mjs';
 const { createClient, fileStore } = sheaf;
 const paths = { openai: '/v1', anthropic: '', gemini: '/v1beta', mistral: '/v1' };
 const child = fileURLToPath(new URL('jobs_child.mjs', import.meta.url));
-const rounds = 20;
-const rows = 60;
+const rounds = 5; // for each provider
 
 const settingsOf = (provider, url) => ({
   provider, baseURL: url + paths[provider], model: 'sim-1', apiKey: 'k', ...(provider === 'anthropic' ? { maxTokens: 20 } : {}),
@@ -43,35 +42,36 @@ async function ran(task, afterMs) {
   return JSON.parse(said);
 }
 
-const expected = (id) => Array.from({ length: rows }, (_, i) => (
+const expected = (id, count) => Array.from({ length: count }, (_, i) => (
   { customId: `row ${i}`, index: i, ok: true, text: `echo: ${id} ${i}`, metadata: { i } }));
 
 for (const provider of Object.keys(paths))
   test(`${provider}: killed at any moment, every row is billed once and told once`, async (t) => {
-    const sim = await simulator(['--batch-time', 'fixed:150']);
+    const sim = await simulator(['--batch-time', 'fixed:300']);
     t.after(sim.stop);
     const draw = draws(provider.length * 7919), home = folder();
-    let kills = 0;
-    for (let round = 0; round < rounds / 4; round++) {
-      const id = `${provider} ${round}`;
+    let kills = 0, sent = 0;
+    for (let round = 0; round < rounds; round++) {
+      // Anthropic's jobs have no place for a mark: one that was perhaps created is known by its time and its rows.
+      const id = `${provider} ${round}`, count = 40 + round;
       const task = {
-        module, client: settingsOf(provider, sim.url), folder: home, id, count: rows,
-        options: { maxRequestsPerJob: 25 },
+        module, client: settingsOf(provider, sim.url), folder: home, id, count,
+        options: provider === 'anthropic' ? {} : { maxRequestsPerJob: 25 },
       };
       let results;
       for (let tries = 0; results === undefined; tries++) {
-        results = await ran(task, tries < 4 ? 100 + draw() * 500 : undefined);
+        results = await ran(task, tries < 4 ? 60 + draw() * 400 : undefined);
         if (results === undefined) kills++;
       }
-      assert.deepEqual(results.map(({ lane, ...rest }) => rest), expected(id));
+      assert.deepEqual(results.map(({ lane, ...rest }) => rest), expected(id, count));
       assert.ok(results.every(({ lane }) => lane === 'batch'));
+      sent += count;
       const { billed, billed_batch: inJobs, again } = await statsOf(sim.url);
-      assert.equal(billed.requests, rows * (round + 1), `of round ${round}`);
+      assert.equal(billed.requests, sent, `after round ${round}`);
       assert.equal(inJobs.requests, billed.requests);
       assert.equal(again.billed, 0);
     }
-    t.diagnostic(`${kills} kills`);
-    assert.ok(kills >= rounds / 4, 'it was killed at all');
+    assert.ok(kills >= rounds, `${kills} kills`);
   });
 
 test('a torn end of the records is cut off', async (t) => {

@@ -14,6 +14,7 @@ static void put_back(sheaf_engine *engine, sheaf__call *call) {
   sheaf__call_taken_back(engine, call);
   if (SHEAF__HAS_LANES && row == NULL) {
     call->flight->wants_exchange = true;
+    call->flight->is_out = false;
     sheaf__call_release(engine, call);
     return;
   }

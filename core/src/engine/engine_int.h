@@ -274,17 +274,17 @@ struct sheaf__flight {
   bool parked;                /* nothing more in this run */
   bool wants_turn;            /* fewer jobs than max_jobs must be there first */
   bool has_turn;              /* it is one of them */
-  bool wants_exchange;        /* action waits for the gate */
-  bool is_out;                /* and now for its reply */
-  const sheaf_job_call *call; /* what is out */
-  bool dry;                   /* the lane wanted nothing more when last asked */
-  bool stuck;                 /* action could not be carried out yet: again at the next step */
+  bool wants_exchange; /* a wish waits for the gate */
+  bool is_out;         /* and now for its reply */
+  bool dry;            /* the lane wanted nothing more when last asked */
+  bool stuck;          /* action could not be carried out yet: again at the next step */
   uint32_t tag;               /* of the record or timer it waits for */
   uint32_t record_type;
   uint64_t ticket; /* of the record it waits for; 0: none */
   sheaf_buf record;
   sheaf__heap_node timer;
   sheaf__lane_action action;
+  sheaf__lane_action wish; /* the action that wants_exchange, or is_out, stands for */
   /* The exchange: its address, and its body as it is pulled. */
   sheaf_buf url;
   sheaf_header *headers;

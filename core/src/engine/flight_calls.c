@@ -18,7 +18,7 @@ static sheaf_slice origin_of(sheaf_slice url) {
 }
 
 static int32_t write_url(sheaf__flight *f, const sheaf__place *place) {
-  sheaf_slice path = f->action.path;
+  sheaf_slice path = f->wish.path;
   sheaf_buf_reset(&f->url);
   if (!is_whole_url(path)) sheaf_buf_append_slice(&f->url, place->options.base_url);
   sheaf_buf_append_slice(&f->url, path);
@@ -39,7 +39,7 @@ static bool same_name(sheaf_slice a, sheaf_slice b) {
 /* The endpoint's headers, with the call's own in their places. A key goes to its own origin only. */
 static int32_t write_headers(sheaf_engine *engine, sheaf__flight *f, const sheaf__place *place,
                              sheaf_exchange *x) {
-  const sheaf_job_call *call = f->action.call;
+  const sheaf_job_call *call = f->wish.call;
   uint32_t wanted = place->header_count + call->header_count;
   if (f->header_capacity < wanted) {
     sheaf_header *more = sheaf__alloc_zero(&engine->allocator, wanted * sizeof *more);
@@ -71,7 +71,7 @@ static int32_t write_headers(sheaf_engine *engine, sheaf__flight *f, const sheaf
 /* Fills a call for a flight that wants one; launch.c has asked the gate. */
 int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *f, sheaf__call *call) {
   const sheaf__place *place = &engine->places[engine->seats[call->seat].place];
-  const sheaf_job_call *job = f->action.call;
+  const sheaf_job_call *job = f->wish.call;
   sheaf_exchange *x = &call->exchange;
   int32_t status = write_url(f, place);
   if (status == SHEAF_OK) status = write_headers(engine, f, place, x);
@@ -96,8 +96,7 @@ int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *f, sheaf__call *
   x->index = SHEAF_NEVER;
   x->user = NULL;
   call->flight = f;
-  call->flight_tag = f->action.tag;
-  f->call = job;
+  call->flight_tag = f->wish.tag;
   f->wants_exchange = false;
   f->is_out = true;
   return SHEAF_OK;
@@ -158,7 +157,7 @@ static int64_t take_rows(sheaf_engine *engine, sheaf__flight *f, uint64_t left, 
 /* From the offset at which the last pull ended, or from the beginning again. */
 int64_t sheaf__flight_body(sheaf_engine *engine, sheaf__flight *f, uint64_t offset, void *to,
                            size_t capacity) {
-  const sheaf_job_call *job = f->call;
+  const sheaf_job_call *job = f->wish.call;
   if (offset == 0) f->pulled = f->pull_at = f->pull_left = 0;
   if (offset != f->pulled) return SHEAF_E_MISUSE;
   uint64_t head = job->head->bytes, rows = f->rows_bytes;

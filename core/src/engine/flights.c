@@ -235,6 +235,7 @@ static int32_t carry_out(sheaf_engine *engine, sheaf__flight *f) {
   const sheaf__lane_action *action = &f->action;
   switch (action->kind) {
     case SHEAF__WANT_EXCHANGE:
+      f->wish = *action;
       f->wants_exchange = true;
       engine->launch_due = true;
       return SHEAF_OK;
@@ -325,7 +326,7 @@ static int32_t refuse_exchange(sheaf_engine *engine, sheaf__flight *f) {
   f->wants_exchange = false;
   return sheaf__flight_tell(
       engine, f,
-      &(sheaf__lane_input){.kind = SHEAF__IN_REPLY, .tag = f->action.tag, .decoded = &decoded});
+      &(sheaf__lane_input){.kind = SHEAF__IN_REPLY, .tag = f->wish.tag, .decoded = &decoded});
 }
 
 static bool is_stopped(const sheaf_engine *engine, const sheaf__flight *f) {

@@ -640,9 +640,10 @@ static void batch_status(const void *state, sheaf_job_status *status) {
   status->next_poll_ns = b->stage == SHEAF__STAGE_WAIT ? b->due_ns : SHEAF_NEVER;
 }
 
+/* From the moment on at which it means to be created: the record may be on its way. */
 static bool batch_is_unknown(const void *state) {
   const sheaf__batch *b = state;
-  return b->is_unknown;
+  return b->is_unknown || (b->stage == SHEAF__STAGE_INTENT && b->asked);
 }
 
 static uint64_t batch_upload_bytes(const void *state) {
