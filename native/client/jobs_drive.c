@@ -188,14 +188,24 @@ static int32_t what_is_left(sheaf__jobs_call *call) {
   return SHEAF_E_LATER;
 }
 
+static bool is_key_refused(const sheaf__jobs_call *call) {
+  sheaf_stats stats;
+  sheaf_engine_stats(call->engine, &stats);
+  const uint64_t *errors = stats.attempt_errors_by_class;
+  return call->key_stopped || errors[SHEAF_CLASS_AUTH] + errors[SHEAF_CLASS_QUOTA] > 0;
+}
+
 static int32_t answer(sheaf__jobs_call *call) {
   const bool asks = call->mode > SHEAF_BATCH_COLLECT;
   if (call->failure) return call->failure;
   int32_t left = what_is_left(call);
   if (call->stopped && (left || !call->is_whole || asks))
     return sheaf__jobs_say(call->jobs, SHEAF_E_CANCELLED, "stopped");
-  if (call->key_stopped && (left || !call->is_whole || asks))
-    return sheaf__jobs_say(call->jobs, SHEAF_E_AUTH, "the provider refused the key");
+  if (is_key_refused(call) && (left || !call->is_whole)) {
+    if (call->jobs->said[0] == 0)
+      sheaf__jobs_say(call->jobs, SHEAF_E_AUTH, "the provider refused the key");
+    return SHEAF_E_AUTH;
+  }
   if (asks) {
     call->jobs->said[0] = 0;
     return SHEAF_OK;

@@ -214,19 +214,20 @@ int32_t sheaf__survey(sheaf_engine *engine) {
 
 /* ---- Lane auto ---- */
 
-/* What waits undecided moves into a job; where it cannot, it stays and runs live. */
-static int32_t all_join(sheaf_engine *engine) {
+/* Each row that waits undecided moves into a job, or becomes a live row; so does one that cannot
+ * travel in a job. */
+static int32_t all_decided(sheaf_engine *engine, bool are_many) {
   for (uint32_t i = 0; i < engine->row_chunk_count; i++)
     for (uint32_t k = 0; k < SHEAF__CHUNK; k++) {
       sheaf__row *row = &engine->row_chunks[i][k];
       if (row->state != SHEAF__AT_QUEUE || row->lane != SHEAF_LANE_AUTO) continue;
-      int32_t status =
-          sheaf__jobs_refuse(engine, row) ? SHEAF_E_FIELD : sheaf__flight_join(engine, row, true);
+      int32_t status = SHEAF_E_FIELD;
+      if (are_many && sheaf__jobs_refuse(engine, row) == NULL)
+        status = sheaf__flight_join(engine, row, true);
       if (status == SHEAF_E_NOMEM || status == SHEAF_E_IO) return status;
       engine->auto_rows--;
       row->lane = SHEAF_LANE_LIVE;
-      if (status) continue;
-      sheaf__row_leave(engine, row);
+      if (status == SHEAF_OK) sheaf__row_leave(engine, row);
     }
   return SHEAF_OK;
 }
@@ -240,11 +241,8 @@ bool sheaf__auto_due(const sheaf_engine *engine) {
 int32_t sheaf__auto_decide(sheaf_engine *engine) {
   if (!sheaf__auto_due(engine)) return SHEAF_OK;
   bool many = engine->auto_rows > engine->options.batch_threshold || !engine->input_ended;
-  if (many) {
-    int32_t status = all_join(engine);
-    if (status) return status;
-  }
-  /* Few are live rows from now on. */
+  int32_t status = all_decided(engine, many);
+  if (status) return status;
   engine->auto_decided = true;
   engine->auto_rows = 0;
   engine->launch_due = true;

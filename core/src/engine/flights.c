@@ -380,7 +380,7 @@ bool sheaf__flights_may_move(const sheaf_engine *engine) {
 
 /* A wish for a turn that nobody in this run gives back, as when the others only are submitted. */
 static bool waits_in_vain(const sheaf_engine *engine, const sheaf__flight *f) {
-  if (!f->wants_turn) return false;
+  if (!f->wants_turn || may_turn(engine, f)) return false;
   for (const sheaf__flight *other = engine->flights; other != NULL; other = other->next)
     if (other->has_turn && !other->parked) return false;
   return true;

@@ -222,9 +222,11 @@ bool sheaf__batch_is_terminal(uint32_t state) {
          state == SHEAF_JOB_EXPIRED_STATE || state == SHEAF_JOB_CANCELLED_STATE;
 }
 
-void sheaf__batch_created(sheaf__batch *b, sheaf_slice job, bool is_adopted) {
-  sheaf_buf_reset(&b->job);
-  sheaf_buf_append_slice(&b->job, job);
+void sheaf__batch_created(sheaf__batch *b, bool is_adopted) {
+  sheaf_buf job = b->candidate; /* needs no memory */
+  b->candidate = b->job;
+  b->job = job;
+  sheaf_buf_reset(&b->candidate);
   b->is_adopted = is_adopted;
   b->is_unknown = b->is_full = false;
   b->state = SHEAF_JOB_QUEUED_STATE;
@@ -465,10 +467,18 @@ static void park(sheaf__batch *b, const char *why) {
   sheaf__batch_go(b, SHEAF__STAGE_PARK);
 }
 
+/* Its rows have their end without a job: the records say so first, for a run that died in between
+ * would create a job of all of them. */
+void sheaf__batch_end(sheaf__batch *b, uint32_t state) {
+  b->state = state;
+  sheaf__batch_go(b, b->is_planned ? SHEAF__STAGE_NOTE : SHEAF__STAGE_REST);
+  b->after = SHEAF__STAGE_REST;
+  b->news_due = true;
+}
+
 static void end_unwanted(sheaf__batch *b) {
   b->is_unwanted = true;
-  b->state = SHEAF_JOB_CANCELLED_STATE;
-  sheaf__batch_go(b, SHEAF__STAGE_REST);
+  sheaf__batch_end(b, SHEAF_JOB_CANCELLED_STATE);
 }
 
 /* A job of an earlier run: from where its records end. */
@@ -486,6 +496,9 @@ static void go_on(sheaf__batch *b) {
     bool cancel = b->setup->options->batch_mode == SHEAF_BATCH_CANCEL || b->is_unwanted;
     if (cancel) b->is_unwanted = true;
     sheaf__batch_go(b, cancel ? SHEAF__STAGE_CANCEL : SHEAF__STAGE_POLL);
+  } else if (sheaf__batch_is_terminal(b->state)) { /* its rows were on their way out */
+    b->is_incomplete = b->is_unknown && b->state != SHEAF_JOB_FAILED_STATE;
+    sheaf__batch_go(b, SHEAF__STAGE_REST);
   } else if (b->is_unknown) {
     b->state = SHEAF_JOB_SUBMITTING_STATE;
     sheaf__batch_go(b, SHEAF__STAGE_LIST);

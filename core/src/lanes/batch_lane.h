@@ -127,9 +127,11 @@ bool sheaf__batch_again(sheaf__batch *b, uint64_t retry_after_ns);
 uint32_t sheaf__batch_line(const sheaf__batch *b, uint64_t index);
 void sheaf__batch_facts(const sheaf__batch *b, sheaf_job_facts *facts);
 void sheaf__batch_say(sheaf__batch *b, const char *text, sheaf_slice more);
-/* Its id is known: it is polled from now on. */
-void sheaf__batch_created(sheaf__batch *b, sheaf_slice job, bool is_adopted);
+/* Its id is known, the candidate: it is polled from now on. */
+void sheaf__batch_created(sheaf__batch *b, bool is_adopted);
 bool sheaf__batch_is_terminal(uint32_t state);
+/* There is no job, nor will there be: its rows end as the state says. */
+void sheaf__batch_end(sheaf__batch *b, uint32_t state);
 void sheaf__batch_poll_later(sheaf__batch *b, uint64_t hint_ns);
 
 /* ---- batch_records.c ---- */

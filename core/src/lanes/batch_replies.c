@@ -62,8 +62,7 @@ static void leave(sheaf__batch *b, const char *why, const sheaf__lane_input *in)
 /* The job will never be: its rows are as if it had not been tried. */
 static void fail(sheaf__batch *b, const char *why, sheaf_slice message) {
   sheaf__batch_say(b, why, message);
-  b->state = SHEAF_JOB_FAILED_STATE;
-  sheaf__batch_go(b, SHEAF__STAGE_REST);
+  sheaf__batch_end(b, SHEAF_JOB_FAILED_STATE);
 }
 
 static void note(sheaf__batch *b, sheaf__stage after) {
@@ -124,7 +123,7 @@ static void on_create(sheaf__batch *b, const sheaf__lane_input *in) {
     sheaf_job_news news;
     if (read(b, SHEAF_JOB_CREATE, in->reply, &news) == SHEAF_OK && news.job.bytes &&
         keep(&b->candidate, news.job)) {
-      sheaf__batch_created(b, sheaf_buf_slice(&b->candidate), false);
+      sheaf__batch_created(b, false);
       return;
     }
   }
@@ -344,7 +343,7 @@ static void round_over(sheaf__batch *b) {
   /* The only one of its size may be a stranger's while ours is not shown yet. */
   bool is_found = marked ? b->candidates > 0 : is_last && b->candidates == 1 && !is_mixed_up(b);
   if (is_found) {
-    sheaf__batch_created(b, sheaf_buf_slice(&b->candidate), true);
+    sheaf__batch_created(b, true);
     return;
   }
   bool is_only = b->candidates == 1 && b->doubts == 0 && !is_last;
@@ -362,8 +361,7 @@ static void round_over(sheaf__batch *b) {
   b->rounds = 0;
   if (b->is_unwanted) { /* there is nothing to cancel, as far as can be seen */
     b->is_incomplete = true;
-    b->state = SHEAF_JOB_CANCELLED_STATE;
-    sheaf__batch_go(b, SHEAF__STAGE_REST);
+    sheaf__batch_end(b, SHEAF_JOB_CANCELLED_STATE);
     return;
   }
   if (b->setup->options->resend_unknown == SHEAF_RESEND_NEVER) {
