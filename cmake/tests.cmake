@@ -89,7 +89,7 @@ endif()
 file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/integration/test_*.c")
 foreach(source IN LISTS sources)
   get_filename_component(name ${source} NAME_WE)
-  if(NOT TARGET sheaf_sim AND name MATCHES "^test_(sim(_.*)?|curl_jobs|client(_queue|_tasks|_merge)?|readme_client|serve_.*)$")
+  if(NOT TARGET sheaf_sim AND name MATCHES "^test_(sim(_.*)?|curl_jobs|client(_queue|_tasks|_merge|_jobs)?|readme_(client|jobs)|serve_.*)$")
     continue() # They talk to the simulator, which this build leaves out.
   endif()
   if(NOT TARGET sheaf_serve AND name MATCHES "^test_serve_")

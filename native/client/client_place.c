@@ -1,4 +1,5 @@
-/* client_place.c: where requests go and with which key, from options and environment: of clients and of jobs.
+/* client_place.c: where requests go and with which key, from options and environment: of clients
+ * and of jobs.
  *
  * A key is copied once to trim it, handed to the transport and wiped; nobody else holds it.
  *
@@ -12,8 +13,8 @@
 
 /* ---- Addresses ---- */
 
-/* OLLAMA_HOST may be "host", "host:port" or a URL. A server that listens on all addresses is set up with 0.0.0.0, which
- * is no address to connect to. */
+/* OLLAMA_HOST may be "host", "host:port" or a URL. A server that listens on all addresses is set up
+ * with 0.0.0.0, which is no address to connect to. */
 static bool ollama_url(char url[SHEAF__URL_BYTES]) {
   const char *host = getenv("OLLAMA_HOST");
   if (host == NULL || host[0] == 0) return false;
@@ -28,11 +29,16 @@ static bool ollama_url(char url[SHEAF__URL_BYTES]) {
   return n > 0 && n < SHEAF__URL_BYTES;
 }
 
+/* Only what is this machine for sure: 127.0.0.1.example is not. */
 static bool is_loopback(const char *url) {
+  static const char *const names[] = {"localhost", "[::1]"};
   const char *host = strstr(url, "://");
   host = host ? host + 3 : url;
-  return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
-         strncmp(host, "[::1]", 5) == 0;
+  size_t bytes = host[0] == '[' ? strcspn(host, "/?#@]") + 1 : strcspn(host, ":/?#@");
+  if (strspn(host, "0123456789.") == bytes && strncmp(host, "127.", 4) == 0) return true;
+  for (size_t i = 0; i < 2; i++)
+    if (strlen(names[i]) == bytes && strncmp(host, names[i], bytes) == 0) return true;
+  return false;
 }
 
 /* ---- Keys ---- */

@@ -1,4 +1,5 @@
-/* jobs_calls.c: the calls of sheaf_jobs: what each of them asks of the engine, and what the state file tells without one.
+/* jobs_calls.c: the calls of sheaf_jobs: what each of them asks of the engine, and what the state
+ * file tells without one.
  *
  * Outline: lists into jobs, jobs of before, the state file. */
 #define _POSIX_C_SOURCE 200809L
@@ -92,7 +93,8 @@ int32_t sheaf_jobs_wait(sheaf_jobs *jobs, uint64_t timeout_ms, sheaf_jobs_result
   return status ? status : sheaf__jobs_drive(&call);
 }
 
-/* One job is decided upon in the state file, and then asked for: whoever opens the file next acts on it, should this call die. */
+/* One job is decided upon in the state file, and then asked for: whoever opens the file next acts
+ * on it, should this call die. */
 static int32_t decide(sheaf_jobs *jobs, uint64_t flight) {
   sheaf_jobs_store *store = NULL;
   sheaf_jobs_store_options options = SHEAF_JOBS_STORE_OPTIONS_INIT;
@@ -169,7 +171,8 @@ int32_t sheaf_jobs_list(sheaf_jobs *jobs, sheaf_jobs_status_fn fn, void *user) {
   return status == SHEAF_E_END ? SHEAF_OK : status;
 }
 
-/* Results that show up meanwhile, as of a job that a person gave up, are for a call that takes them: asking ends there. */
+/* Results that show up meanwhile, as of a job that a person gave up, are for a call that takes
+ * them: asking ends there. */
 int32_t sheaf_jobs_status(sheaf_jobs *jobs, sheaf_jobs_status_fn fn, void *user) {
   sheaf__jobs_call call = {.jobs = jobs, .mode = SHEAF_BATCH_STATUS, .timeout_ms = SHEAF_NEVER};
   int32_t status = enter_known(jobs);

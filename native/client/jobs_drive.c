@@ -1,7 +1,8 @@
-/* jobs_drive.c: one call of sheaf_jobs: the state file, an engine over it and the transport, on the caller's thread until nothing is
- * left to do.
+/* jobs_drive.c: one call of sheaf_jobs: the state file, an engine over it and the transport, on the
+ * caller's thread until nothing is left to do.
  *
- * Every call makes an engine of its own, as the command does with each run: what jobs there are it learns from the state file.
+ * Every call makes an engine of its own, as the command does with each run: what jobs there are it
+ * learns from the state file.
  * Outline: sentences, stopping, the loop, opening, what it comes to. */
 #include "jobs_int.h"
 
@@ -164,6 +165,12 @@ static int32_t open_engine(sheaf__jobs_call *call) {
 
 /* ---- What it comes to ---- */
 
+/* A job that waits for another key says so; its calls are no rows, of which a notice would tell. */
+static bool is_of_the_key(sheaf_slice message) {
+  static const char begin[] = "the provider refused the key";
+  return message.bytes >= sizeof begin - 1 && memcmp(message.data, begin, sizeof begin - 1) == 0;
+}
+
 /* Jobs that are left, and the sentence of one that says why. */
 static int32_t what_is_left(sheaf__jobs_call *call) {
   sheaf_job_status job = {.struct_bytes = sizeof job};
@@ -173,6 +180,7 @@ static int32_t what_is_left(sheaf__jobs_call *call) {
     if (call->mode == SHEAF_BATCH_SUBMIT && job.job.bytes > 0)
       continue; /* created: no more was asked */
     left++;
+    if (is_of_the_key(job.message)) call->key_stopped = true;
     if (why[0] || job.message.bytes == 0) continue;
     flight = job.flight;
     snprintf(why, sizeof why, "%.*s", (int)(job.message.bytes < 500 ? job.message.bytes : 500),
@@ -188,20 +196,13 @@ static int32_t what_is_left(sheaf__jobs_call *call) {
   return SHEAF_E_LATER;
 }
 
-static bool is_key_refused(const sheaf__jobs_call *call) {
-  sheaf_stats stats;
-  sheaf_engine_stats(call->engine, &stats);
-  const uint64_t *errors = stats.attempt_errors_by_class;
-  return call->key_stopped || errors[SHEAF_CLASS_AUTH] + errors[SHEAF_CLASS_QUOTA] > 0;
-}
-
 static int32_t answer(sheaf__jobs_call *call) {
   const bool asks = call->mode > SHEAF_BATCH_COLLECT;
   if (call->failure) return call->failure;
   int32_t left = what_is_left(call);
   if (call->stopped && (left || !call->is_whole || asks))
     return sheaf__jobs_say(call->jobs, SHEAF_E_CANCELLED, "stopped");
-  if (is_key_refused(call) && (left || !call->is_whole)) {
+  if (call->key_stopped && (left || !call->is_whole)) {
     if (call->jobs->said[0] == 0)
       sheaf__jobs_say(call->jobs, SHEAF_E_AUTH, "the provider refused the key");
     return SHEAF_E_AUTH;

@@ -6,8 +6,8 @@
  *   jobs_rows.c     rows in and out: the list as a source, results to fn, which list a state file is
  *   jobs_taken.c    which rows were handed out, and which may have been sent live; the store's door
  *
- * One thread, one call at a time: a call opens the store, runs an engine over it to its end, and closes it. Only `stops` is
- * touched by other threads. */
+ * One thread, one call at a time: a call opens the store, runs an engine over it to its end, and
+ * closes it. Only `stops` is touched by other threads. */
 #ifndef SHEAF_JOBS_INT_H
 #define SHEAF_JOBS_INT_H
 

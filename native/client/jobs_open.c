@@ -107,12 +107,10 @@ static int32_t check(reading *r) {
 }
 
 /* What only the engine knows of its options. */
-static int32_t try_engine(reading *r, const sheaf_engine_options *options) {
+static int32_t try_engine(const sheaf_engine_options *options) {
   sheaf_engine *engine = NULL;
   int32_t status = sheaf_engine_new(options, sheaf_heap(), &engine);
   sheaf_engine_free(engine);
-  if (status == SHEAF_E_FIELD)
-    return say(r, status, "no price is known for the model, so a budget cannot be kept");
   return status;
 }
 
@@ -144,7 +142,7 @@ static int32_t make(sheaf_jobs *jobs, reading *r) {
   jobs->options = r->engine;
   int32_t status = sheaf__keep_options(&jobs->options, &jobs->kept);
   if (status == SHEAF_OK) status = keep_texts(jobs, r);
-  if (status == SHEAF_OK) status = try_engine(r, &jobs->options);
+  if (status == SHEAF_OK) status = try_engine(&jobs->options);
   if (status) return status;
   status = sheaf_curl_new(r->given.curl, &jobs->curl);
   if (status) return say(r, status, "libcurl could not be set up, or curl options are not valid");

@@ -1,8 +1,8 @@
-/* jobs_rows.c: rows in and out of jobs: the caller's list as a source, results to the caller's function, and which list a state file
- * is.
+/* jobs_rows.c: rows in and out of jobs: the caller's list as a source, results to the caller's
+ * function, and which list a state file is.
  *
- * A row that was taken is passed by when its list comes again, and not shown again. What only was cut short is not shown at all: it
- * has no end yet. Outline: the list, the source, results. */
+ * A row that was taken is passed by when its list comes again, and not shown again. What only was
+ * cut short is not shown at all: it has no end yet. Outline: the list, the source, results. */
 #include "jobs_int.h"
 
 #include <inttypes.h>
@@ -159,7 +159,8 @@ sheaf_source sheaf__jobs_source(sheaf__jobs_call *call) {
 
 /* ---- Results ---- */
 
-/* It has no end yet: cut short by the end of the call, or a failure that had got another try without it. */
+/* It has no end yet: cut short by the end of the call, or a failure that had got another try
+ * without it. */
 static bool is_cut_short(const sheaf__jobs_call *call, const sheaf_result *r) {
   if (r->error_class == SHEAF_CLASS_STORE) return true;
   if (call->draining || call->failure) return !r->ok;

@@ -1,9 +1,10 @@
-/* jobs_taken.c: which rows were handed out, and which may have been sent live: notes in the state file, and the store's door
- * that writes them in front of what depends on them.
+/* jobs_taken.c: which rows were handed out, and which may have been sent live: notes in the state
+ * file, and the store's door that writes them in front of what depends on them.
  *
- * Before a job is over, what was taken is settled by the caller and noted: a list that goes on after a crash passes those rows
- * by, and their results are not shown again. What runs live (rows that jobs gave back) is noted before it is sent, as in the log of
- * a run over files: a call that dies then leaves them as unknown, not as never sent.
+ * Before a job is over, what was taken is settled by the caller and noted: a list that goes on
+ * after a crash passes those rows by, and their results are not shown again. What runs live (rows
+ * that jobs gave back) is noted before it is sent, as in the log of a run over files: a call that
+ * dies then leaves them as unknown, not as never sent.
  *
  * Outline: marks, marks as text, live rows, the door. */
 #include "jobs_int.h"

@@ -1,13 +1,14 @@
 /* blocks.c: lines of a file at scattered offsets, through 32 cached blocks of 64 KiB.
  *
- * Lines that finished out of order lie near where their neighbours lie, so that a rewrite in input order wanders over
- * the file in a narrow band: it stays inside of the 2 MiB, and each block is read about once. The least recently used block
- * makes room.
+ * Lines that finished out of order lie near where their neighbours lie, so that a rewrite in
+ * input order wanders over the file in a narrow band: it stays inside of the 2 MiB, and each
+ * block is read about once. The least recently used block makes room.
  *
- * Results of jobs come in no order at all: a block read for a single line is then read for nothing, and costs as much as
- * eight lines read alone (6 against 0.8 us). So blocks have to earn what they cost: a line found in one earns 1, one that is
- * read costs 8, and while there is too little lines are read alone, but for a block now and then, which tells when lines lie
- * near each other again.
+ * Results of jobs come in no order at all: a block read for a single line is then read for
+ * nothing, and costs as much as eight lines read alone (6 against 0.8 us). So blocks have to
+ * earn what they cost: a line found in one earns 1, one that is read costs 8, and while there is
+ * too little lines are read alone, but for a block now and then, which tells when lines lie near
+ * each other again.
  *
  * Outline: reading; blocks; lines alone; lines. */
 #include "files_int.h"

@@ -163,7 +163,20 @@ static int32_t check_decision(sheaf_jobs_store *store, sheaf_slice decision, she
                                 : "a job's id is for adopt alone; leave it away");
 }
 
-static int32_t check_job(sheaf_jobs_store *store, uint64_t flight) {
+/* A job that is at the provider is not made a second time, nor taken for another. */
+static int32_t check_known(sheaf_jobs_store *store, uint64_t flight, sheaf_slice decision,
+                           uint32_t state, const char *job) {
+  bool makes_new = is_text(decision, "resubmit") || is_text(decision, "adopt");
+  bool is_open = job == NULL || job[0] == 0 || state == SHEAF_JOB_UNDECIDED_STATE ||
+                 state == SHEAF_JOB_SUBMITTING_STATE;
+  if (!makes_new || is_open) return SHEAF_OK;
+  return sheaf__store_say(
+      store, SHEAF_E_FIELD,
+      "job %llu is at the provider, as %.200s (%s): cancel it first, or abandon it",
+      (unsigned long long)flight, job, sheaf_job_state_name(state));
+}
+
+static int32_t check_job(sheaf_jobs_store *store, uint64_t flight, sheaf_slice decision) {
   sqlite3_stmt *sql = sheaf__store_sql(store, SHEAF__SQL_OPEN_JOB);
   if (sql != NULL) sheaf__store_bind_u64(sql, 1, flight);
   int32_t status = first_row(store, sql);
@@ -174,9 +187,12 @@ static int32_t check_job(sheaf_jobs_store *store, uint64_t flight) {
   }
   if (status != SHEAF_OK) return status;
   bool is_over = sqlite3_column_int64(sql, 0) != 0;
+  if (!is_over)
+    status = check_known(store, flight, decision, (uint32_t)sqlite3_column_int64(sql, 1),
+                         (const char *)sqlite3_column_text(sql, 2));
   sqlite3_reset(sql);
   store->kept = NULL;
-  if (!is_over) return SHEAF_OK;
+  if (!is_over) return status;
   return sheaf__store_say(store, SHEAF_E_END, "%s: job %llu is over; there is nothing to decide",
                           store->path, (unsigned long long)flight);
 }
@@ -228,7 +244,7 @@ int32_t sheaf_jobs_store_decide(sheaf_jobs_store *store, uint64_t flight, sheaf_
                             "%s: this run goes on and would not hear of it; end it first",
                             store->path);
   }
-  status = check_job(store, flight);
+  status = check_job(store, flight, decision);
   if (status == SHEAF_OK) status = write_decision(store, flight, decision, job);
   if (status == SHEAF_OK) store->told = false; /* there is something to tell an engine now */
   return status;

@@ -1,6 +1,7 @@
 /* store_scan.c: the records of earlier runs, to the engine: of jobs first, in the order in which
  * they were written, then the files', whose end is the end of recovery. Of a job that is over the
- * engine only hears so: its rows have their lines, and its number is not used again. */
+ * engine only hears what its id was, so that no other takes it for its own, and that it is over: its
+ * rows have their lines, and its number is not used again. */
 #include "store_int.h"
 
 #include <string.h>
@@ -82,11 +83,11 @@ static int32_t append_over(sheaf_jobs_store *store) {
 
 static int32_t make_record(sheaf_jobs_store *store, sqlite3_stmt *sql, sheaf_record *record) {
   uint64_t flight = unsigned_at(sql, 1);
-  bool is_over = sqlite3_column_int64(sql, 4) != 0;
+  bool ends = sqlite3_column_int64(sql, 4) != 0;
   int32_t status = SHEAF_OK;
   record->type = (uint32_t)sqlite3_column_int64(sql, 2);
   begin_payload(store, flight);
-  if (is_over && record->type != SHEAF_RECORD_JOB_OVER) {
+  if (ends) {
     record->type = SHEAF_RECORD_JOB_OVER;
     status = append_over(store);
   } else if (record->type == SHEAF_RECORD_JOB_ROWS) {

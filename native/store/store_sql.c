@@ -124,12 +124,14 @@ const char *const sheaf__store_texts[SHEAF__SQL_COUNT] = {
         "updated_unix_ms=?2 WHERE flight=?1",
     [SHEAF__SQL_DECISION] = "UPDATE jobs SET decision=trim(?3||' '||?4),updated_unix_ms=?2"
                             " WHERE flight=?1",
-    /* What is over keeps its number known, no more. */
+    /* What is over keeps its number known, and its job's id: the fact (19) that has one, and the end
+     * (21). The last column: no end was written, this record stands for it. */
     [SHEAF__SQL_SCAN] =
-        "SELECT e.seq,e.flight,e.type,e.json,j.is_over FROM events e JOIN jobs j USING(flight)"
-        " WHERE j.is_over=0 OR e.type=21 OR (e.seq=(SELECT MAX(seq) FROM events"
-        "  WHERE flight=e.flight) AND NOT EXISTS(SELECT 1 FROM events WHERE flight=e.flight"
-        "  AND type=21)) ORDER BY e.seq",
+        "SELECT e.seq,e.flight,e.type,e.json,j.is_over AND NOT EXISTS(SELECT 1 FROM events"
+        "  WHERE flight=e.flight AND type=21) AS ends FROM events e JOIN jobs j USING(flight)"
+        " WHERE j.is_over=0 OR (NOT ends AND (e.type=21 OR"
+        "  (e.type=19 AND instr(e.json,'\"job\":\"')>0))) OR (ends AND"
+        "  e.seq=(SELECT MAX(seq) FROM events WHERE flight=e.flight)) ORDER BY e.seq",
     [SHEAF__SQL_SCAN_ROWS] = "SELECT place,idx,spool_at,id_hash,fingerprint FROM requests"
                              " WHERE flight=?1 AND place>=?2 AND place<?3 ORDER BY place",
     [SHEAF__SQL_META_SET] = "INSERT INTO meta(key,value) VALUES(?1,?2)"
@@ -150,4 +152,4 @@ const char *const sheaf__store_texts[SHEAF__SQL_COUNT] = {
     [SHEAF__SQL_TOTALS] =
         "SELECT COUNT(*),TOTAL(is_over),TOTAL(state=12),TOTAL(requests),"
         "TOTAL(requests*is_over),TOTAL(bytes) FROM jobs WHERE is_planned",
-    [SHEAF__SQL_OPEN_JOB] = "SELECT is_over FROM jobs WHERE flight=?1"};
+    [SHEAF__SQL_OPEN_JOB] = "SELECT is_over,state,job FROM jobs WHERE flight=?1"};

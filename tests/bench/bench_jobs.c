@@ -1,18 +1,18 @@
 /* bench_jobs.c: how fast rows become jobs, and results become lines.
  *
- *   bench_jobs [ROWS [FOLDER [LINE_BYTES [ANSWER_BYTES]]]]     1,000,000 rows of about 750 bytes each way
+ *   bench_jobs [ROWS [FOLDER [LINE_BYTES [ANSWER_BYTES [unordered]]]]]     1,000,000, 750, 200
  *
- * The engine, its lane for jobs, the SQLite store with its spool, and files are those of `sheaf run`.
- * The provider is in this program: it swallows uploads and hands results back, and its time is taken
- * off. It looks at each row's id as it comes and gives results in an order of its own, so that the
- * order of the input has to be restored.
+ * The engine, its lane for jobs, the SQLite store with its spool, and files are those of `sheaf
+ * run`. The provider is in this program: it swallows uploads and hands results back, and its
+ * time is taken off. It looks at each row's id as it comes and gives results in an order of its
+ * own, so that the order of the input has to be restored.
  *
  *   prepare   from the first line of input to the plan of the last job, durable
  *   upload    bodies pulled out of the spool
  *   collect   from the first byte of results to the output in the order of the input, on the disk
  *
- * The output is compared line by line with what the provider gave, behind the clock. Time waited for
- * polls is skipped. One core: this is one thread.
+ * The output is compared line by line with what the provider gave, behind the clock. Time waited
+ * for polls is skipped. One core: this is one thread.
  *
  * Outline: clocks, input, the provider, its transport, the run, the output's check. */
 #define _GNU_SOURCE
@@ -32,6 +32,7 @@ enum { JOBS_MAX = 512, CALLS_MAX = 512, CHUNK = 65536, PATH_MAX_BYTES = 1024 };
 
 static uint64_t row_count = 1000000, line_bytes = 750, answer_bytes = 200;
 static char folder[PATH_MAX_BYTES - 64] = ".";
+static bool is_unordered;
 
 static _Noreturn void fail(const char *what, const char *why) {
   fprintf(stderr, "%s: %s\n", what, why);
@@ -113,8 +114,9 @@ static size_t put_words(char *to, uint64_t row, size_t bytes) {
   return at;
 }
 
-/* A virtual machine pays for memory that it never used when it is first written, thirty times what writing costs: as much
- * as the run will have in files is written before it, and given back. */
+/* A virtual machine pays for memory that it never used when it is first written, thirty times
+ * what writing costs: as much as the run will have in files is written before it, and given
+ * back. */
 static void warm_up(const char *path, uint64_t bytes) {
   static char block[1 << 20];
   FILE *file = fopen(path, "wb");
@@ -174,8 +176,8 @@ static size_t id_of(uint64_t row, uint64_t place, char *to) {
   return given.bytes;
 }
 
-/* One line of an upload; those of the form around the rows are passed over. The first tells which rows
- * follow. */
+/* One line of an upload; those of the form around the rows are passed over. The first tells
+ * which rows follow. */
 static void look_at_line(job *at, const char *line) {
   static const char head[] = "{\"custom_id\":\"", first[] = "r0-row-";
   char id[SHEAF_JOB_ID_BYTES_MAX];
@@ -423,6 +425,7 @@ static void open_files(const char *input, const char *output) {
   options.input = input;
   options.output = output;
   options.resume = SHEAF_RESUME_NEVER;
+  options.order = is_unordered ? SHEAF_ORDER_COMPLETION : SHEAF_ORDER_INPUT;
   if (sheaf_files_open(&options, &files, message, sizeof message)) fail("files", message);
   char state[PATH_MAX_BYTES];
   snprintf(state, sizeof state, "%s/bench_jobs.sqlite", folder);
@@ -516,20 +519,32 @@ static void run(double input_bytes) {
 
 /* ---- The output's check ---- */
 
+/* The row a line is of; its text must be that row's. */
+static uint64_t row_of(const char *line) {
+  static const char mark[] = "\"custom_id\":\"row-";
+  char wanted[64];
+  const char *id = strstr(line, mark);
+  uint64_t row = id == NULL ? UINT64_MAX : strtoull(id + sizeof mark - 1, NULL, 10);
+  snprintf(wanted, sizeof wanted, "\"echo of row %07llu: ", (unsigned long long)row);
+  if (row >= row_count || strstr(line, wanted) == NULL) fail("not a line of ours", line);
+  return row;
+}
+
 static void check_output(const char *path) {
   FILE *file = fopen(path, "rb");
-  char *line = NULL, wanted[128];
+  bool *has_come = calloc(row_count, sizeof *has_come);
+  char *line = NULL;
   size_t room = 0;
-  uint64_t row = 0;
-  if (file == NULL) fail(path, "is not there");
-  for (; getline(&line, &room, file) > 0; row++) {
-    snprintf(wanted, sizeof wanted, "\"custom_id\":\"row-%07llu\"", (unsigned long long)row);
-    if (strstr(line, wanted) == NULL) fail(wanted, line);
-    snprintf(wanted, sizeof wanted, "\"echo of row %07llu: ", (unsigned long long)row);
-    if (strstr(line, wanted) == NULL) fail(wanted, line);
+  uint64_t lines = 0;
+  if (file == NULL || has_come == NULL) fail(path, "cannot be read");
+  for (; getline(&line, &room, file) > 0; lines++) {
+    uint64_t row = row_of(line);
+    if (has_come[row] || (!is_unordered && row != lines)) fail("not the line that is due", line);
+    has_come[row] = true;
   }
-  if (row != row_count) fail(path, "has another number of lines");
+  if (lines != row_count) fail(path, "has another number of lines");
   free(line);
+  free(has_come);
   fclose(file);
 }
 
@@ -539,6 +554,7 @@ int main(int argc, char **argv) {
   if (argc > 2) snprintf(folder, sizeof folder, "%s", argv[2]);
   if (argc > 3) line_bytes = strtoull(argv[3], NULL, 10);
   if (argc > 4) answer_bytes = strtoull(argv[4], NULL, 10);
+  is_unordered = argc > 5;
   snprintf(input, sizeof input, "%s/bench_jobs.in.jsonl", folder);
   snprintf(output, sizeof output, "%s/bench_jobs.out.jsonl", folder);
   snprintf(state, sizeof state, "%s/bench_jobs.sqlite", folder);
@@ -552,8 +568,8 @@ int main(int argc, char **argv) {
   sheaf_jobs_store_close(store);
   sheaf_files_close(files);
   check_output(output);
-  printf("%llu rows in %zu jobs, each once and in order\n", (unsigned long long)row_count,
-         job_count);
+  printf("%llu rows in %zu jobs, each once%s\n", (unsigned long long)row_count, job_count,
+         is_unordered ? "" : " and in order");
   unlink(input);
   unlink(output);
   unlink(state);

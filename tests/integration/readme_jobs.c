@@ -1,4 +1,5 @@
-/* readme_jobs.c: the README's program of batch jobs. test_readme_jobs.c compiles and runs what stands between the marks. */
+/* readme_jobs.c: the README's program of batch jobs. test_readme_jobs.c compiles and runs what
+ * stands between the marks. */
 /* BEGIN */
 #include <sheaf/client_jobs.h>
 #include <stdio.h>

@@ -1,8 +1,10 @@
-/* test_curl_jobs.c: the libcurl transport where jobs need it: bodies of hundreds of megabytes that are pulled, results that
- * stream into an engine that is full now and then, and addresses of other origins.
+/* test_curl_jobs.c: the libcurl transport where jobs need it: bodies of hundreds of megabytes
+ * that are pulled, results that stream into an engine that is full now and then, and addresses
+ * of other origins.
  *
- * The engine is replaced by the functions below, the provider is libmicrohttpd on loopback, behind nghttpx where HTTP/2 is
- * meant. Bodies are a pattern of a prime number of bytes over and over, so that a piece that is lost, doubled or moved shows.
+ * The engine is replaced by the functions below, the provider is libmicrohttpd on loopback,
+ * behind nghttpx where HTTP/2 is meant. Bodies are a pattern of a prime number of bytes over and
+ * over, so that a piece that is lost, doubled or moved shows.
  *
  * Outline: pattern, provider, the engine's stand-in, driving, uploads, downloads, origins. */
 #define _GNU_SOURCE
@@ -159,7 +161,8 @@ static void on_completed(void *nothing, struct MHD_Connection *connection, void 
   *place = NULL;
 }
 
-/* A small receive buffer: what stands in the kernel is then little, and the client's pulls show how far the server is. */
+/* A small receive buffer: what stands in the kernel is then little, and the client's pulls show
+ * how far the server is. */
 static int listen_small(int *port) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int bytes = 65536;
@@ -463,7 +466,8 @@ static void a_body_that_fails_over_http2(void **state) {
   fail_upload(opened.url, 3 * MB, SHEAF_E_CORRUPT);
 }
 
-/* 60 MB at the pace of a slow server: far longer than the limit, but never without a byte that long. */
+/* 60 MB at the pace of a slow server: far longer than the limit, but never without a byte that
+ * long. */
 static void the_first_byte_is_not_waited_for_while_the_body_leaves(void **state) {
   (void)state;
   shop.pause_us = 3000;
@@ -497,7 +501,8 @@ static void a_server_that_stops_reading_is_too_slow(void **state) {
   test_server_free(server);
 }
 
-/* An interim reply is a byte of a reply: the limit of silence must not run from it while the body leaves. */
+/* An interim reply is a byte of a reply: the limit of silence must not run from it while the
+ * body leaves. */
 static void an_interim_reply_does_not_start_the_idle_time(void **state) {
   (void)state;
 #define PART                                     \
@@ -577,7 +582,8 @@ static void a_full_engine_gets_a_download_in_steps_over_http2(void **state) {
   download_in_steps(opened.url, 64 * MB + 3);
 }
 
-/* Whoever is full for longer than a reply may stand still makes no server late, and does not spin. */
+/* Whoever is full for longer than a reply may stand still makes no server late, and does not
+ * spin. */
 static void stay_full(const char *url, note *others[], size_t other_count) {
   shop.reply_bytes = 32 * MB;
   note *at = prepare_download(1, url);
@@ -726,7 +732,8 @@ static void an_address_of_another_origin_is_used_without_the_key(void **state) {
   assert_int_equal(at->pulled, 0);
 }
 
-/* Where a proxy stands in for the network, the first thing it sees tells that the exchange was let out. */
+/* Where a proxy stands in for the network, the first thing it sees tells that the exchange was
+ * let out. */
 static void plain_http_elsewhere_leaves_where_it_is_allowed(void **state) {
   (void)state;
   static int nobody;

@@ -164,8 +164,8 @@ static void other_events_are_not_written(void **state) {
   assert_string_equal(summary("out"), "");
 }
 
-/* The disk fills up in the middle of a line, at every byte of it: what was finished is kept, the file ends at a whole line,
- * and with room again nothing is missing. */
+/* The disk fills up in the middle of a line, at every byte of it: what was finished is kept, the
+ * file ends at a whole line, and with room again nothing is missing. */
 static void a_full_disk_loses_no_result_and_leaves_no_torn_line(void **state) {
   (void)state;
   signal(SIGXFSZ, SIG_IGN);
@@ -244,7 +244,8 @@ static void a_device_that_is_full_answers_io(void **state) {
   bench_close(&it);
 }
 
-/* What was in flight still ends after a failed write, and is kept without asking the disk each time. */
+/* What was in flight still ends after a failed write, and is kept without asking the disk each
+ * time. */
 static void results_after_a_failed_write_are_kept_as_well(void **state) {
   (void)state;
   signal(SIGXFSZ, SIG_IGN);

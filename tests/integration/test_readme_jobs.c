@@ -1,5 +1,6 @@
-/* test_readme_jobs.c: the README's program of batch jobs: it answers, a second start asks nothing again, it tells of failure, it is
- * short. That the README shows it as it is here is looked at once it does. */
+/* test_readme_jobs.c: the README's program of batch jobs: it answers, a second start asks nothing
+ * again, it tells of failure, it is short. That the README shows it as it is here is looked at once
+ * it does. */
 #define _DEFAULT_SOURCE
 #include <sheaf/client_jobs.h>
 #include <sheaf/sim.h>

@@ -50,6 +50,7 @@ enum {
   SJ_GARBLED,     /* it acted; a 200 that cannot be read */
   SJ_CUT,         /* it acted; half of the answer, then the connection breaks */
   SJ_REFUSES_KEY, /* 401 */
+  SJ_REJECTS,     /* 400 */
   SJ_SILENT_CUT,  /* of results: half of them, and a proper end */
   SJ_CALL_FATES
 };
@@ -85,8 +86,8 @@ typedef struct sj_config {
   uint32_t crashes;     /* how many hosts die */
   uint64_t crash_at[2]; /* exhaustive: behind which effect of host 0 and 1; 0: by seed */
   bool exhaustive, power_loss, store_late, store_fails, spool_fails, short_reads, sink_later,
-      source_later, drains, clock_jumps, foreign, slow_list, no_decision, nomem, big, deadlines,
-      budget, pauses, modes, twice_told, cancels;
+      source_later, drains, clock_jumps, foreign, slow_list, no_decision, nomem, big, pull,
+      deadlines, budget, pauses, modes, twice_told, cancels;
   uint64_t calm_ns; /* from here on nothing goes wrong by chance */
   uint64_t job_ns;  /* how long jobs take, about */
   uint64_t list_ns; /* how long a list does not show a new job, at most */
@@ -227,6 +228,8 @@ typedef struct sj_world {
   uint64_t steps;
   test_alloc memory;
   sj_text prompt;
+  sheaf_request request; /* the pull face: offered until it is taken */
+  bool has_request, input_ended;
   int64_t charged_before; /* when this host began */
   char failure[400];
 } sj_world;

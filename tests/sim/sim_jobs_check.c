@@ -35,6 +35,21 @@ static void check_money(sj_world *w, const sheaf_result *r, const sj_row *row) {
     sj_fail(w, "costs more than was said", r->index, (uint64_t)row->charged);
 }
 
+/* Whether the job that the records name has brought a good line for this row, and it could be fetched. */
+static bool has_result(sj_world *w, uint64_t index) {
+  const sj_row *row = &w->rows[index];
+  const sj_config *c = &w->config;
+  if (row->flight == 0 || w->doubled || c->nomem || c->call_permille[SJ_SILENT_CUT]) return false;
+  const sj_flight *f = &w->flights[row->flight];
+  const sj_job *job = f->job[0] ? sj_job_find(w, row->place, f->job) : NULL;
+  if (job == NULL || job->foreign || !job->final || job->cancel_ns || f->abandoned) return false;
+  if (job->final_state != SHEAF_JOB_COMPLETED_STATE || job->fate == SJ_INVALID) return false;
+  for (uint32_t i = 0; i < job->count; i++)
+    if (job->items[i].row == (int32_t)index)
+      return job->items[i].fate == SJ_DONE || job->items[i].fate == SJ_TWICE;
+  return false;
+}
+
 void sj_check_result(sj_world *w, const sheaf_result *r) {
   if (r->index >= w->config.rows) {
     sj_fail(w, "a result of a row that there is not", r->index, 0);
@@ -63,6 +78,8 @@ void sj_check_result(sj_world *w, const sheaf_result *r) {
       sj_fail(w, "a result with another's text", r->index, r->text.bytes);
     }
     if (row->charges == 0) sj_fail(w, "a result out of nothing", r->index, 0);
+  } else if (r->lane == SHEAF_LANE_BATCH && r->attempted && has_result(w, r->index)) {
+    sj_fail(w, "its job has a good line for it, and it failed", r->index, r->error_class);
   } else if (r->error_class == SHEAF_CLASS_INTERNAL) {
     sj_fail(w, "an internal error", r->index, 0);
   }
@@ -166,6 +183,8 @@ void sj_check_live(sj_world *w, int32_t row, uint32_t place) {
   for (uint32_t i = 0; i < w->job_count; i++)
     if (!w->jobs[i].foreign) sj_job_settle(w, &w->jobs[i]);
   if (r->has_line || r->ended) sj_fail(w, "sent live after its end", (uint64_t)row, 0);
+  if (has_result(w, (uint64_t)row))
+    sj_fail(w, "sent live though its job has a good line for it", (uint64_t)row, 0);
   for (uint32_t i = 0; i < w->job_count; i++) {
     sj_job *job = &w->jobs[i];
     if (job->foreign || job->final || !shares_row(job, row) || w->doubled) continue;

@@ -141,8 +141,8 @@ static void read_record(sj_world *w, const sj_record *record, bool durable) {
     case SHEAF_RECORD_JOB_DECISION:
       f->undecided = false;
       w->decisions++;
-      if (r.decision.bytes == 8)
-        f->resubmit = true; /* by their lengths: adopt, cancel, abandon, resubmit */
+      /* By their lengths: adopt, cancel, abandon, resubmit. Persons may be wrong: it may come late. */
+      if (r.decision.bytes == 8) f->resubmit = w->doubled = true;
       if (r.decision.bytes == 7) f->abandoned = true;
       copy_slice(f->wanted, sizeof f->wanted, r.job);
       break;

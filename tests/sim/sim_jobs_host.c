@@ -137,6 +137,7 @@ static void scanned(sj_world *w, uint32_t count) {
     i += n;
   }
   sheaf_engine_on_scanned(w->engine, NULL, 0);
+  w->scanned = true;
 }
 
 /* ---- Making an engine ---- */
@@ -196,6 +197,74 @@ static int32_t make_engine(sj_world *w, const sheaf_allocator *allocator) {
                              .store = &store,
                              .spool = &spool};
   return sheaf_engine_open(w->engine, &doors);
+}
+
+/* ---- The pull face ---- */
+
+static void pull_actions(sj_world *w) {
+  sheaf_action action;
+  while (!w->dead && sheaf_engine_next_action(w->engine, &action) == SHEAF_OK) {
+    if (action.kind == SHEAF_ACTION_START) {
+      sj_start(w, action.exchange);
+    } else if (action.kind == SHEAF_ACTION_CANCEL) {
+      sj_cancel_call(w, action.exchange_id);
+    } else {
+      int32_t status = sj_append(w, action.ticket, action.records, action.record_count);
+      if (status && !w->dead)
+        sheaf_engine_on_stored(w->engine, action.ticket, status == SHEAF_E_END ? SHEAF_OK : status);
+    }
+  }
+}
+
+static void pull_source(sj_world *w) {
+  while (!w->input_ended && !w->dead) {
+    if (!w->has_request) {
+      w->request = SHEAF_REQUEST_INIT;
+      int32_t status = source_next(w, &w->request);
+      if (status == SHEAF_E_LATER) return;
+      if (status == SHEAF_E_END) {
+        sheaf_engine_end_input(w->engine);
+        w->input_ended = w->moved = true;
+        return;
+      }
+      w->has_request = true;
+    }
+    int32_t status = sheaf_engine_offer(w->engine, &w->request, NULL);
+    if (status == SHEAF_E_FULL || (status == SHEAF_E_NOMEM && w->config.nomem)) {
+      if (status == SHEAF_E_NOMEM) sj_later(w, w->now_ns + SJ_MS, SJ_DUE_POKE, 0);
+      return;
+    }
+    w->moved = true;
+    w->has_request = false;
+    if (status == SHEAF_E_END) {
+      w->rows[w->given - 1].given = false; /* a drain came first */
+      w->input_ended = true;
+    } else if (status && !(w->spool_failed && status == SHEAF_E_IO)) {
+      sj_fail(w, "offer failed", (uint64_t)-status, w->given);
+    } else if (status) {
+      w->rows[w->given - 1].given = false;
+      sheaf_engine_drain(w->engine);
+      w->input_ended = true;
+    }
+  }
+}
+
+static int32_t pull_turn(sj_world *w, int64_t wall_ms) {
+  sheaf_event event;
+  w->moved = false;
+  int32_t status = sheaf_engine_step(w->engine, w->now_ns, wall_ms);
+  pull_actions(w);
+  while (!w->dead && sheaf_engine_next_event(w->engine, &event) == SHEAF_OK) {
+    if (!sj_effect(w, "event", event.kind, event.index)) break;
+    if (event.kind == SHEAF_EVENT_RESULT)
+      sj_check_result(w, event.result);
+    else
+      sj_check_event(w, &event);
+  }
+  if (w->scanned) pull_source(w);
+  if (w->moved) sj_later(w, w->now_ns, SJ_DUE_POKE, 0); /* more to submit, or to take */
+  if (status == SHEAF_OK && sheaf_engine_is_idle(w->engine)) return SHEAF_E_END;
+  return status;
 }
 
 /* ---- Time ---- */
@@ -275,6 +344,8 @@ static bool may_answer(const sj_world *w, int32_t status) {
 /* True: it came to its end; false: it died. */
 static bool live(sj_world *w) {
   uint64_t begun = w->now_ns;
+  w->scanned = w->has_request = w->input_ended = false;
+  if (w->config.pull) sj_later(w, w->now_ns, SJ_DUE_SCANNED, 0);
   w->steps = 0;
   for (bool first = true; !w->failure[0] && !w->dead; first = false) {
     uint64_t before = w->now_ns;
@@ -283,7 +354,8 @@ static bool live(sj_world *w) {
     report_due(w, w->record_count);
     if (w->dead || w->failure[0]) return false;
     w->steps++;
-    int32_t status = sheaf_engine_run_once(w->engine, w->now_ns, unix_ms(w));
+    int32_t status = w->config.pull ? pull_turn(w, unix_ms(w))
+                                    : sheaf_engine_run_once(w->engine, w->now_ns, unix_ms(w));
     if (w->dead) return false;
     if (status == SHEAF_E_END) return true;
     if (!may_answer(w, status)) sj_fail(w, "run_once failed", (uint64_t)-status, 0);
@@ -404,6 +476,7 @@ bool sj_run(sj_world *w, const sj_config *config) {
   w->now_ns = 1000 * SJ_SECOND;
   w->config.calm_ns += w->now_ns;
   if (config->exhaustive) w->config.calm_ns = 0;
+  w->doubled = config->slow_list; /* what is not shown for minutes may be paid for twice */
   sj_rows_make(w);
   sj_provider_foreign(w);
   for (bool over = false; !over && !w->failure[0]; w->host++) {
@@ -421,8 +494,9 @@ bool sj_run(sj_world *w, const sj_config *config) {
     if (w->host >= 10 && !sj_calm(w)) w->now_ns = w->config.calm_ns;
   }
   if (!w->failure[0]) sj_check_world_end(w);
-  for (uint64_t i = 0; i < 4 && !w->failure[0]; i++)
-    probe(w, (uint32_t)sj_draw(config, w->record_count + 1, SJ_PROBE, i, 0));
+  bool all = config->exhaustive && !config->crash_at[0];
+  for (uint32_t i = 0; i < (all ? w->record_count : 3) && !w->failure[0]; i++)
+    probe(w, all ? i : (uint32_t)sj_draw(config, w->record_count + 1, SJ_PROBE, i, 0));
   return w->failure[0] == 0;
 }
 

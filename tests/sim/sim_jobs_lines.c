@@ -188,6 +188,8 @@ void sj_render_results(sj_world *w, sj_job *job) {
   bool gives = !all_or_none || (p->jobs->traits.flags & SHEAF_JOBS_PARTIAL);
   for (uint32_t k = 0; gives && k < job->count; k++) {
     put_item(w, job, order[k]);
+    if (k % 7 == 2 && sj_chance(&w->config, 60, SJ_ITEM, job->number, 9800 + k))
+      wrong_line(w, job, &(sj_item){.row = -1}, k, &job->out); /* beside its own */
     if (k % 5 == 3 && sj_chance(&w->config, 100, SJ_ITEM, job->number, 9900 + k))
       SJ_PUT(&job->out, "\n");
   }

@@ -176,11 +176,14 @@ static void arrive(sj_world *w, sj_call *call) {
 
 static void refuse_call(sj_world *w, sj_call *call) {
   call->reply.bytes = call->reply_headers.bytes = 0;
-  call->status = call->fate == SJ_SERVER ? 500 : call->fate == SJ_REFUSES_KEY ? 401 : 429;
+  static const uint32_t statuses[SJ_CALL_FATES] = {
+      [SJ_SERVER] = 500, [SJ_REFUSES_KEY] = 401, [SJ_REJECTS] = 400};
+  call->status = statuses[call->fate] ? statuses[call->fate] : 429;
   if (call->fate == SJ_LIMITED_HINT)
     SJ_PUT(&call->reply_headers, "retry-after: %u\n",
            1 + (unsigned)sj_draw(&w->config, 90, SJ_CALL, call->number, 6));
-  static const char *const types[] = {"server_error", "authentication_error", "requests"};
+  static const char *const types[] = {"server_error", "authentication_error", "requests",
+                                      "invalid_request_error"};
   SJ_PUT(&call->reply, "{\"error\":{\"message\":\"no\",\"type\":\"%s\",\"code\":null}}",
          types[call->status == 500   ? 0
                : call->status == 401 ? 1
@@ -191,7 +194,7 @@ static void act(sj_world *w, sj_call *call) {
   const sj_config *c = &w->config;
   if (call->acted) return;
   if (call->fate == SJ_LIMITED || call->fate == SJ_LIMITED_HINT || call->fate == SJ_SERVER ||
-      call->fate == SJ_REFUSES_KEY)
+      call->fate == SJ_REFUSES_KEY || call->fate == SJ_REJECTS)
     refuse_call(w, call);
   else
     sj_act(w, call);

@@ -133,7 +133,6 @@ static void draw_places(sj_config *c) {
   for (uint32_t i = 0; i < c->places; i++) {
     uint32_t d = (uint32_t)sj_draw(c, SJ_DIALECTS, SJ_CONFIG, 22, i);
     for (uint32_t n = 0; n < SJ_DIALECTS && !exists(d); n++) d = (d + 1) % SJ_DIALECTS;
-    if (i == 1 && d == c->dialect[0]) c->places = 1;
     c->dialect[i] = d;
   }
 }
@@ -164,6 +163,7 @@ void sj_config_draw(sj_config *c, uint64_t seed) {
   c->budget = on(c, 71, 80);
   c->pauses = on(c, 72, 100);
   c->big = on(c, 73, 100);
+  c->pull = on(c, 75, 200);
   if (c->big && c->rows > 20) c->rows = 20;
   c->crashes = on(c, 60, 500) ? 1 + (uint32_t)sj_draw(c, 4, SJ_CONFIG, 61, 0) : 0;
   c->job_ns = pick(c, 62, durations, 4) * SJ_SECOND;
@@ -187,6 +187,7 @@ void sj_config_small(sj_config *c, uint64_t seed) {
   c->exhaustive = true;
   c->store_late = seed & 8;
   c->power_loss = seed & 16;
+  c->pull = seed & 64;
   c->foreign = seed & 32;
   c->job_ns = 60 * SJ_SECOND;
   c->list_ns = 5 * SJ_SECOND;
@@ -219,12 +220,13 @@ void sj_config_print(const sj_config *c) {
                         c->short_reads, c->sink_later, c->source_later, c->drains,
                         c->clock_jumps, c->foreign,    c->slow_list,    c->no_decision,
                         c->nomem,       c->modes,      c->twice_told,   c->cancels,
-                        c->deadlines,   c->budget,     c->pauses,       c->big};
-  static const char *const names[] = {"power_loss",  "store_late", "store_fails",  "spool_fails",
-                                      "short_reads", "sink_later", "source_later", "drains",
-                                      "clock_jumps", "foreign",    "slow_list",    "no_decision",
-                                      "nomem",       "modes",      "twice_told",   "cancels",
-                                      "deadlines",   "budget",     "pauses",       "big"};
+                        c->deadlines,   c->budget,     c->pauses,       c->big,
+                        c->pull};
+  static const char *const names[] = {
+      "power_loss",   "store_late", "store_fails", "spool_fails", "short_reads", "sink_later",
+      "source_later", "drains",     "clock_jumps", "foreign",     "slow_list",   "no_decision",
+      "nomem",        "modes",      "twice_told",  "cancels",     "deadlines",   "budget",
+      "pauses",       "big",        "pull"};
   for (uint32_t i = 0; i < sizeof flags / sizeof *flags; i++)
     if (flags[i]) printf(" %s", names[i]);
   printf("\n  calls");

@@ -207,11 +207,16 @@ class JobsOf implements Jobs {
   }
 
   async available({ lane = 'batch', provider, model, url }: LaneQuestion = {}): Promise<LaneAnswer> {
+    const { config } = this.context(), whose = provider ?? config['provider'];
+    if (lane === 'merged' && config['merge'] === 'off') return { available: false, reason: 'merge is off' };
+    if (lane === 'merged' && url !== undefined && !mergeable.test(url)) return { available: false, reason: `${url}: its requests do not share calls` };
+    // The jobs module knows nothing of it but its name.
+    if (whose === 'ollama') return lane === 'batch' ? { available: false, reason: 'ollama offers no batch jobs' } : { available: true };
     // A request of that kind is shown to an engine that never runs: it says why not.
     const where: Record<string, unknown> = provider === undefined ? {} : { provider, endpoints: undefined };
     let engine: JobEngine | undefined;
     try {
-      engine = await this.idle(undefined, { ...where, model: model ?? this.context().config['model'] ?? '-' });
+      engine = await this.idle(undefined, { ...where, model: model ?? config['model'] ?? '-' });
       engine.open(new Uint8Array(0));
       const what = url === undefined ? { prompt: 'x' } : bodyFor(url);
       engine.put(JSON.stringify({ ...what, lane: lane === 'batch' ? 'batch' : 'live' }), 0);
@@ -224,6 +229,9 @@ class JobsOf implements Jobs {
     }
   }
 }
+
+/** Chats, lists of inputs, and what is completed. */
+const mergeable = /chat|messages$|embed|completions|generate/i;
 
 /** A body that an operation takes. */
 function bodyFor(url: string): object {

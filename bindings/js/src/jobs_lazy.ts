@@ -11,7 +11,7 @@ function ours(error: unknown): never {
 
 /** Where no module can be loaded by its name, it is to be imported. @internal */
 export function importJobs(): never {
-  throw new SheafError('jobs: import "sheaf/jobs" (or "sheaf/jobs/inline") in this program: here, nothing is found by its name', 'E_UNSUPPORTED');
+  throw new SheafError('jobs: import "sheaf/jobs" (or "sheaf/inline/jobs") in this program: here, nothing is found by its name', 'E_UNSUPPORTED');
 }
 
 /** What is called is loaded first. `load` is called once. @internal */

@@ -527,7 +527,7 @@ interface LineText {
   sheaf: Record<string, unknown>;
 }
 
-/** An earlier result, from its line. */
+/** An earlier result, from its line. @internal */
 export function resultOf(line: Uint8Array, index: number, driver: Pick<ResumableDriver, 'toolsOf' | 'keepsBody'>): Result {
   const { custom_id, response, error, sheaf } = JSON.parse(decoder.decode(line)) as LineText;
   const number = (name: string): number => Number(sheaf[name] ?? 0);

@@ -47,7 +47,7 @@ export async function serving(folder, { headers = {}, wasmType = types['.wasm'],
       const bytes = readFileSync(file);
       const isOurs = folder === appDir && extname(path) === '.mjs';
       response.writeHead(200, { 'content-type': type, ...headers })
-        .end(isOurs ? String(bytes).replace(/ from 'sheaf'/, " from '/node_modules/sheaf/dist/browser.js'") : bytes);
+        .end(isOurs ? String(bytes).replace(/ from 'sheaf'/, " from '/node_modules/sheaf/dist/browser.js'").replace(/ from 'sheaf\/jobs'/, " from '/node_modules/sheaf/dist/jobs-browser.js'") : bytes);
     }
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -175,7 +175,7 @@ async function throughEsbuildInline() {
 async function throughEsbuildCopied() {
   const outdir = fresh('esbuild-copied');
   await byEsbuild(outdir, {});
-  copyFileSync(join(appDir, 'node_modules/sheaf/dist/sheaf.wasm'), join(outdir, 'sheaf.wasm'));
+  for (const name of ['sheaf.wasm', 'sheaf-jobs.wasm']) copyFileSync(join(appDir, 'node_modules/sheaf/dist', name), join(outdir, name));
   return inPages(outdir, 'page.mjs', ['page']);
 }
 

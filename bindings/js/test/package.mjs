@@ -16,7 +16,8 @@ const run = promisify(execFile);
 const dist = join(packageDir, 'dist');
 const manifest = () => JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8'));
 const tokenEntries = ['browser', 'edge', 'node', 'workerd'].map((name) => `tokens-${name}`);
-const entries = ['browser', 'edge', 'inline', 'node', 'workerd', ...tokenEntries];
+const jobsEntries = ['browser', 'edge', 'inline', 'node', 'workerd'].map((name) => `jobs-${name}`);
+const entries = ['browser', 'edge', 'inline', 'node', 'workerd', ...jobsEntries, ...tokenEntries];
 const encodings = ['cl100k_base', 'gpt2', 'o200k_base', 'o200k_harmony', 'p50k_base', 'p50k_edit', 'r50k_base'];
 
 function must(condition, message) {
@@ -47,9 +48,9 @@ async function compiled(name, options) {
 
 const cases = {
   'it holds its files and no others': () => {
-    const types = ['client', 'encoding', 'errors', 'files', 'generated', 'index', 'index_node', 'pool', 'public', 'report', 'state', 'tokenizer', 'tokens', 'transport', 'types'];
+    const types = ['client', 'encoding', 'errors', 'files', 'generated', 'index', 'index_node', 'job_files', 'job_stores', 'job_types', 'jobs', 'pool', 'public', 'report', 'state', 'tokenizer', 'tokens', 'transport', 'types'];
     const expected = [
-      'LICENSE', 'README.md', 'package.json', 'dist/sheaf-edge.wasm', 'dist/sheaf-tokens.wasm', 'dist/sheaf.wasm', 'dist/tokens/LICENSE',
+      'LICENSE', 'README.md', 'package.json', 'dist/sheaf-edge.wasm', 'dist/sheaf-jobs.wasm', 'dist/sheaf-tokens.wasm', 'dist/sheaf.wasm', 'dist/tokens/LICENSE',
       ...encodings.flatMap((name) => ['bin', 'browser.js', 'node.js', 'workerd.js'].map((kind) => `dist/tokens/${name}.${kind}`)),
       ...entries.flatMap((name) => [`dist/${name}.js`, `dist/${name}.js.map`]), ...types.map((name) => `dist/types/${name}.d.ts`),
     ].sort();
@@ -86,7 +87,7 @@ const cases = {
     await run(process.execPath, [
       join(toolDir('@arethetypeswrong/cli'), 'dist/index.js'), join(workDir, packed.filename), '--profile', 'esm-only', '--no-color',
       '--exclude-entrypoints', './sheaf.wasm', './sheaf-edge.wasm', './sheaf-edge.wasm?module',
-      './sheaf-tokens.wasm', './sheaf-tokens.wasm?module',
+      './sheaf-tokens.wasm', './sheaf-tokens.wasm?module', './sheaf-jobs.wasm', './sheaf-jobs.wasm?module',
     ]).catch((error) => Promise.reject(new Error(error.stdout)));
   },
 
@@ -102,6 +103,21 @@ const cases = {
     const said = await inNode(code, { type: 'commonjs' });
     must(said === 'function function function', said);
   },
+
+  'jobs are loaded when they are first asked for, and their errors are the package\'s': () => inWorld(async ({ jobsUrl }) => {
+    const code = `import { createClient, SheafError } from 'sheaf';
+      const isLoaded = () => Symbol.for('sheaf.jobs') in globalThis;
+      const client = await createClient({ baseURL: '${jobsUrl}/v1', model: 'sim-1' });
+      const before = isLoaded();
+      const error = await client.jobs.submit(['x'], {}).catch((thrown) => thrown);
+      console.log(before, isLoaded(), error instanceof SheafError, error.field, (await client.jobs.available().catch(() => ({}))).available);
+      await client.close();`;
+    must(await inNode(code) === 'false true true store true', await inNode(code));
+    const said = await inNode(code.replaceAll("'sheaf'", "'sheaf/inline'"));
+    must(said.startsWith('false false true') , said);
+    const both = await inNode(`import 'sheaf/inline/jobs';${code.replaceAll("'sheaf'", "'sheaf/inline'")}`);
+    must(both === 'true true true store true', both);
+  }),
 
   'keys come from the environment': () => inWorld(async ({ keyedUrl, key }) => {
     const code = `import { createClient } from 'sheaf';

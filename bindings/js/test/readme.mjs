@@ -64,7 +64,7 @@ async function inWorker({ code }, file, url) {
 const ways = { js: inNode, 'js page': inPage, 'js worker': inWorker };
 
 export async function checkReadme() {
-  const { url, stop } = await simulator(['--latency', 'fixed:5']);
+  const { url, stop } = await simulator(['--latency', 'fixed:5', '--batch-time', 'fixed:50']);
   const outcomes = [];
   try {
     for (const [i, example] of examples().entries()) {

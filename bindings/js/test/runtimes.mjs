@@ -56,7 +56,8 @@ async function bundled(entry, conditions, more = {}) {
 }
 
 export const workerConditions = ['workerd', 'worker', 'browser'];
-const edgeModule = () => readFileSync(join(appDir, 'node_modules/sheaf/dist/sheaf-edge.wasm'));
+const moduleNames = ['sheaf-edge.wasm', 'sheaf-jobs.wasm'];
+const moduleOf = (name) => readFileSync(join(appDir, 'node_modules/sheaf/dist', name));
 // The suite's cap for `concurrency_max`: connections that a worker may have open.
 const workerWorld = { cap: 6 };
 
@@ -77,7 +78,7 @@ const config :Workerd.Config = (
   services = [ (name = "main", worker = .w), (name = "internet", network = (allow = ["public", "private"])) ],
   sockets = [ (name = "http", address = "127.0.0.1:${port}", http = (), service = "main") ] );
 const w :Workerd.Worker = ( compatibilityDate = "2025-01-01", modules = [
-  (name = "worker.mjs", esModule = embed "worker.mjs"), (name = "sheaf-edge.wasm", wasm = embed "sheaf-edge.wasm") ] );
+  (name = "worker.mjs", esModule = embed "worker.mjs"), ${moduleNames.map((name) => `(name = "${name}", wasm = embed "${name}")`).join(', ')} ] );
 `;
 
 /** Waits until the worker answers at all. */
@@ -94,7 +95,7 @@ async function inWorkerd() {
   const folder = join(workDir, 'workerd');
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'worker.mjs'), await bundled('worker.mjs', workerConditions));
-  writeFileSync(join(folder, 'sheaf-edge.wasm'), edgeModule());
+  for (const name of moduleNames) writeFileSync(join(folder, name), moduleOf(name));
   return inWorld(async (world) => {
     const port = await freePort();
     writeFileSync(join(folder, 'config.capnp'), workerdConfig(port));
@@ -119,10 +120,10 @@ async function inWorkerd() {
 
 async function inMiniflare() {
   const miniflare = new Miniflare({
-    compatibilityDate: '2025-04-01', compatibilityFlags: ['nodejs_compat'], cf: false,
+    compatibilityDate: '2025-04-01', compatibilityFlags: ['nodejs_compat'], cf: false, kvNamespaces: ['KV'],
     modules: [
       { type: 'ESModule', path: 'worker.mjs', contents: await bundled('worker.mjs', workerConditions) },
-      { type: 'CompiledWasm', path: 'sheaf-edge.wasm', contents: edgeModule() },
+      ...moduleNames.map((path) => ({ type: 'CompiledWasm', path, contents: moduleOf(path) })),
     ],
   });
   try {
@@ -137,15 +138,15 @@ async function inMiniflare() {
 const moduleImport = {
   name: 'module import',
   setup(esbuild) {
-    esbuild.onResolve({ filter: /\.wasm\?module$/ }, ({ path }) => ({ path, namespace: 'module' }));
-    esbuild.onLoad({ filter: /./, namespace: 'module' }, () => ({ contents: 'export default globalThis.sheafModule' }));
+    esbuild.onResolve({ filter: /\.wasm\?module$/ }, ({ path }) => ({ path: path.match(/[^/]+\.wasm/)[0], namespace: 'module' }));
+    esbuild.onLoad({ filter: /./, namespace: 'module' }, ({ path }) => ({ contents: `export default globalThis.sheafModules['${path}']` }));
   },
 };
 
 async function inEdgeRuntime() {
   const code = await bundled('edge.mjs', ['edge-light'], { format: 'iife', external: [], plugins: [moduleImport] });
-  const module = await WebAssembly.compile(edgeModule());
-  const vm = new EdgeVM({ extend: (context) => Object.assign(context, { sheafModule: module }) });
+  const sheafModules = Object.fromEntries(await Promise.all(moduleNames.map(async (name) => [name, await WebAssembly.compile(moduleOf(name))])));
+  const vm = new EdgeVM({ extend: (context) => Object.assign(context, { sheafModules }) });
   vm.evaluate(code);
   return inWorld(async (world) => JSON.parse(await vm.evaluate(`sheafRun(${JSON.stringify(JSON.stringify({ ...world, only }))})`)));
 }

@@ -45,11 +45,15 @@ export async function inWorld(act) {
   ]);
   const keyed = await simulator(['--key', key]);
   const slow = await simulator(['--itl', 'fixed:20']);
+  const jobs = await simulator(['--batch-time', 'fixed:120', '--models', 'sim-1,embed-1']);
+  const partial = await simulator(['--batch-time', 'fixed:100', '--batch-partial', '1', '--batch-expire', '300']);
+  const long = await simulator(['--batch-time', 'fixed:1500']);
   try {
     return await act({
+      jobsUrl: jobs.url, partialUrl: partial.url, longUrl: long.url,
       url: main.url, keyedUrl: keyed.url, slowUrl: slow.url, key, retryAfterMs, nowhere: `http://127.0.0.1:${await freePort()}/v1`,
     });
   } finally {
-    await Promise.all([main.stop(), keyed.stop(), slow.stop()]);
+    await Promise.all([main, keyed, slow, jobs, partial, long].map((each) => each.stop()));
   }
 }

@@ -530,6 +530,13 @@ static void begin(sheaf__batch *b) {
     sheaf__batch_go(b, SHEAF__STAGE_SEAL);
 }
 
+/* An intent is part of its call's try. */
+static void create_now(sheaf__batch *b) {
+  uint32_t tries = b->tries;
+  sheaf__batch_go(b, SHEAF__STAGE_CREATE);
+  b->tries = tries;
+}
+
 static void on_stored(sheaf__batch *b) {
   switch (b->stage) {
     case SHEAF__STAGE_ROWS: b->asked = false; break; /* the next chunk */
@@ -542,7 +549,7 @@ static void on_stored(sheaf__batch *b) {
       if (!b->is_unknown) b->intent_unix_ms = b->unix_ms;
       b->is_unknown = true; /* until an answer comes */
       b->creates++;
-      sheaf__batch_go(b, SHEAF__STAGE_CREATE);
+      create_now(b);
       break;
     case SHEAF__STAGE_JOB:
       set_deadline(b);

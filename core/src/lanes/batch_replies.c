@@ -20,6 +20,8 @@
 #define ROUND_WAIT_NS (30 * SHEAF__BATCH_SECOND)
 #define PAGES_MAX 100u
 #define CREATES_MAX 6u /* that came to nothing */
+#define FRESH_TRIES \
+  4u /* of a create call that is refused: a file may be seen seconds after its upload */
 
 /* ---- What a failure is ---- */
 
@@ -137,7 +139,8 @@ static void on_create(sheaf__batch *b, const sheaf__lane_input *in) {
   b->is_unknown = false;
   if (is_of_the_key(d)) {
     leave(b, "the provider refused the key when the job was created", in);
-  } else if (is_passing(d) || (refused && in->reply->http_status == 409)) {
+  } else if (is_passing(d) || (refused && in->reply->http_status == 409) ||
+             (b->file.bytes && b->tries < FRESH_TRIES)) {
     uint32_t tries = b->tries;
     b->stage = SHEAF__STAGE_INTENT;
     b->tries = tries;
@@ -268,12 +271,10 @@ static void on_results(sheaf__batch *b, const sheaf__lane_input *in) {
     leave(b, "the provider refused the key when results were fetched", in);
     return;
   }
-  bool gone = is_missing(in);
-  uint32_t tries = b->tries;
-  if (!(gone && tries >= GONE_TRIES) && (gone || is_passing(d)) &&
-      sheaf__batch_again(b, d->retry_after_ns))
-    return;
-  if (!gone && is_passing(d)) {
+  /* They are paid for: not given up at the first refusal, whatever it says. */
+  bool passes = is_passing(d);
+  if ((passes || b->tries < GONE_TRIES) && sheaf__batch_again(b, d->retry_after_ns)) return;
+  if (passes) {
     leave(b, "results could not be fetched", in);
     return;
   }

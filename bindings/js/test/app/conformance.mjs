@@ -7,6 +7,7 @@
 // rules over words in the body (rules.jsonl). Prompts differ between cases, because it counts how often it saw a body.
 
 import { atLeast, atMost, counting, echo, echoes, equal, fault, numbered, ok, rejection, show, sleep, textOf, withClient } from './checks.mjs';
+import { jobCases } from './jobs.mjs';
 import { queueCases } from './queue.mjs';
 
 export const cases = {
@@ -567,6 +568,7 @@ export const cases = {
   },
 
   ...queueCases,
+  ...jobCases,
 };
 
 /** Runs them one after the other. `only`: a part of the name. */

@@ -3,7 +3,8 @@ import {
   type BatchResults, type Client, type ClientStatus, createClient, jsonLinesReporter, pool, type Result, SheafBatchError, SheafError, type Transport, useModule,
 } from 'sheaf';
 import * as inline from 'sheaf/inline';
-import { readState, runFile } from 'sheaf/node';
+import { type JobInfo, type JobResult, type JobResults, type Jobs, type JobStore, kvStore, memoryStore, openJobs, type Submission } from 'sheaf/jobs';
+import { fileStore, readState, runFile } from 'sheaf/node';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => {};
@@ -76,3 +77,38 @@ await createClient({ onFull: 'drop' });
 await createClient({ onGroup: ({ state }) => state === 'lost' });
 // @ts-expect-error Not an order.
 await client.batch([], { order: 'random' });
+
+const stored: JobStore = fileStore('folder');
+same<typeof client.jobs, Jobs>(true);
+const submission: Submission = await client.jobs.submit(['a', { prompt: 'b' }], {
+  store: memoryStore(), id: 'mine', metadata: { any: 1 }, completionWindow: '24h', maxRequestsPerJob: 100, rescue: 'live',
+  onProgress: ({ done, total, jobs }) => console.log(done / total, jobs.length), signal: AbortSignal.timeout(5),
+});
+const [job] = submission.jobs;
+const state: JobInfo['state'] | undefined = job?.state;
+if (job && state === 'undecided') await client.jobs.decide(submission.id, job.number, 'adopt', { store: stored, jobId: 'batch_1' });
+same<Awaited<ReturnType<typeof client.jobs.wait>>, JobResults>(true);
+const waited = await client.jobs.wait('mine', { store: stored, pollIntervalMs: 5000, timeoutMs: 60000 });
+same<typeof waited.stats.cost, number>(true);
+for await (const result of client.jobs.results('mine', { store: stored })) {
+  same<typeof result, JobResult>(true);
+  same<typeof result.lane, 'batch' | 'live'>(true);
+}
+const { available, reason } = await client.jobs.available({ lane: 'batch', provider: 'mistral', url: '/v1/embeddings' });
+console.log(available, reason);
+const kv = new Map<string, Uint8Array>();
+const own = kvStore({
+  get: (key) => kv.get(key), put: (key, value) => kv.set(key, value), delete: (key) => kv.delete(key),
+  list: ({ prefix }) => ({ keys: [...kv.keys()].filter((name) => name.startsWith(prefix)).map((name) => ({ name })) }),
+}, { partBytes: 60_000 });
+const jobs = await openJobs({ provider: 'groq', model: 'm' });
+await jobs.cancel('mine', { store: own });
+await jobs.close();
+await createClient({ provider: 'azure', baseURL: 'https://mine.openai.azure.com/openai/v1' });
+
+// @ts-expect-error: a store is needed
+await client.jobs.submit(['a'], {});
+// @ts-expect-error: a window is hours or days
+await client.jobs.submit(['a'], { store: own, completionWindow: '24' });
+// @ts-expect-error: there is no such lane
+await client.jobs.available({ lane: 'fast' });

@@ -5,8 +5,8 @@ import * as sheaf from 'sheaf';
 import { run } from './conformance.mjs';
 
 export default {
-  async fetch(request) {
+  async fetch(request, { KV: kv } = {}) {
     const { only, ...world } = await request.json();
-    return Response.json(await run(sheaf, world, only));
+    return Response.json(await run(sheaf, { ...world, kv }, only));
   },
 };
