@@ -30,8 +30,8 @@ static const sheaf_allocator allocator = {allocate, NULL};
 
 /* Reads every byte, which is what makes a slice into lost memory show. */
 static void touch(sheaf_slice slice) {
-  volatile uint32_t sum = 0;
-  for (size_t i = 0; i < slice.bytes; i++) sum += (unsigned char)slice.data[i];
+  static volatile uint32_t sum;
+  for (size_t i = 0; i < slice.bytes; i++) sum = sum + (unsigned char)slice.data[i];
 }
 
 static bool is_count(int64_t number) {
