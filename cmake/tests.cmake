@@ -46,6 +46,9 @@ endforeach()
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/*.c")
 target_sources(test_wasm PRIVATE ${sources})
 target_sources(test_wasm_heap PRIVATE "${PROJECT_SOURCE_DIR}/wasm/heap.c")
+target_sources(test_wasm_jobs PRIVATE ${sources} "${PROJECT_SOURCE_DIR}/wasm/jobs/jobs.c"
+                                      "${PROJECT_SOURCE_DIR}/wasm/jobs/spool.c")
+target_compile_definitions(test_wasm_jobs PRIVATE SHEAF_MODULE_JOBS=1)
 
 # ---- sim: a file with a main is a program, the others are parts that all of them share ----
 file(GLOB sources CONFIGURE_DEPENDS "${sheaf_tests}/sim/*.c")

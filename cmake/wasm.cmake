@@ -196,6 +196,9 @@ if(SHEAF_TESTS)
   endforeach()
   target_sources(test_wasm PRIVATE ${shell_sources})
   target_sources(test_wasm_heap PRIVATE "${PROJECT_SOURCE_DIR}/wasm/heap.c")
+  target_sources(test_wasm_jobs PRIVATE ${shell_sources} "${PROJECT_SOURCE_DIR}/wasm/jobs/jobs.c"
+                                        "${PROJECT_SOURCE_DIR}/wasm/jobs/spool.c")
+  target_compile_definitions(test_wasm_jobs PRIVATE SHEAF_MODULE_JOBS=1)
 
   set(sim "${PROJECT_SOURCE_DIR}/tests/sim")
   sheaf_wasm_program(sim_live "${sim}/sim_live.c" "${sim}/sim_check.c" "${sim}/sim_run.c"

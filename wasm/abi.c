@@ -22,6 +22,7 @@
   X(WASM_MAIL_DISCARD)           \
   X(WASM_MAIL_NOTICE)            \
   X(WASM_MAIL_GROUP)             \
+  X(WASM_MAIL_JOB)               \
   X(WASM_FLAG_STREAM)            \
   X(WASM_FLAG_TASK)              \
   X(WASM_FLAG_OK)                \
@@ -42,6 +43,14 @@
   X(WASM_FLAG_CACHED)            \
   X(SHEAF_RECORD_RUN)            \
   X(SHEAF_RECORD_END)            \
+  X(SHEAF_RECORD_JOB_PLAN)       \
+  X(SHEAF_RECORD_JOB_INTENT)     \
+  X(SHEAF_RECORD_JOB_FACT)       \
+  X(SHEAF_RECORD_JOB_STATE)      \
+  X(SHEAF_RECORD_JOB_OVER)       \
+  X(SHEAF_RECORD_JOB_DECISION)   \
+  X(SHEAF_LANE_LIVE)             \
+  X(SHEAF_LANE_BATCH)            \
   X(SHEAF_END_OK)                \
   X(SHEAF_END_NOT_SENT)          \
   X(SHEAF_END_BROKEN)            \

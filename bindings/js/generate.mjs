@@ -108,6 +108,11 @@ export const enum RecordType {
 ${kind('RECORD_')(abi)}
 }
 
+/** How a request travelled. */
+export const enum Lane {
+${kind('LANE_')(abi)}
+}
+
 export const enum Status {
 ${members(Object.entries(abi.status))}
 }

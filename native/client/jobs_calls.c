@@ -93,30 +93,44 @@ int32_t sheaf_jobs_wait(sheaf_jobs *jobs, uint64_t timeout_ms, sheaf_jobs_result
   return status ? status : sheaf__jobs_drive(&call);
 }
 
-/* One job is decided upon in the state file, and then asked for: whoever opens the file next acts
- * on it, should this call die. */
-static int32_t decide(sheaf_jobs *jobs, uint64_t flight) {
+/* One job or all that are not over are decided upon in the state file: whoever opens it next acts on it, should this call die. */
+static int32_t decide(sheaf_jobs_store *store, uint64_t flight) {
+  const sheaf_slice cancel = SHEAF_LITERAL("cancel"), none = {NULL, 0};
+  sheaf_jobs_store_job job = {.struct_bytes = sizeof job};
+  if (flight > 0) return sheaf_jobs_store_decide(store, flight, cancel, none);
+  int32_t status;
+  while ((status = sheaf_jobs_store_job_next(store, flight, &job)) == SHEAF_OK) {
+    flight = job.flight;
+    status = job.is_over ? SHEAF_OK : sheaf_jobs_store_decide(store, flight, cancel, none);
+    if (status) return status;
+  }
+  return status == SHEAF_E_END ? SHEAF_OK : status;
+}
+
+static int32_t decide_cancel(sheaf_jobs *jobs, uint64_t flight) {
   sheaf_jobs_store *store = NULL;
   sheaf_jobs_store_options options = SHEAF_JOBS_STORE_OPTIONS_INIT;
   options.path = jobs->state_path;
   int32_t status = sheaf_jobs_store_open(&options, &store, jobs->said, sizeof jobs->said);
   if (status) return status;
-  status = sheaf_jobs_store_decide(store, flight, SHEAF_LITERAL("cancel"), (sheaf_slice){NULL, 0});
+  status = decide(store, flight);
   if (status) sheaf__jobs_say(jobs, status, "%s", sheaf_jobs_store_message(store));
   sheaf_jobs_store_close(store);
   return status;
 }
 
+/* Asked as status does, so that nothing is collected here: results may have nobody to take them. */
 int32_t sheaf_jobs_cancel(sheaf_jobs *jobs, uint64_t flight, sheaf_jobs_result_fn fn, void *user) {
   sheaf__jobs_call call = {.jobs = jobs,
-                           .mode = flight ? SHEAF_BATCH_STATUS : SHEAF_BATCH_CANCEL,
+                           .mode = SHEAF_BATCH_STATUS,
                            .fn = fn,
                            .user = user,
                            .drops = true,
                            .timeout_ms = SHEAF_NEVER};
   int32_t status = enter_known(jobs);
-  if (status == SHEAF_OK && flight) status = decide(jobs, flight);
-  return status ? status : sheaf__jobs_drive(&call);
+  if (status == SHEAF_OK) status = decide_cancel(jobs, flight);
+  if (status == SHEAF_OK) status = sheaf__jobs_drive(&call);
+  return call.held_back ? SHEAF_OK : status;
 }
 
 /* ---- The state file ---- */

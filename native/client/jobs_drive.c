@@ -63,19 +63,6 @@ static void obey(sheaf__jobs_call *call, uint64_t now) {
   }
 }
 
-/* Who only submits does not wait for jobs that were there before. */
-static void leave_others(sheaf__jobs_call *call) {
-  sheaf_job_status job = {.struct_bytes = sizeof job};
-  bool wants_more = call->has_list && !call->given_all;
-  if (call->mode != SHEAF_BATCH_SUBMIT || call->open_before == 0 || call->draining || wants_more ||
-      call->jobs->options.lane != SHEAF_LANE_BATCH)
-    return;
-  for (uint64_t n = 0; sheaf_engine_job_at(call->engine, n, &job) == SHEAF_OK; n++)
-    if (job.job.bytes == 0) return;
-  call->draining = true;
-  sheaf_engine_drain(call->engine);
-}
-
 /* ---- The loop ---- */
 
 static uint64_t time_to_wait(const sheaf__jobs_call *call, uint64_t now) {
@@ -110,7 +97,6 @@ static bool loop(sheaf__jobs_call *call) {
     status = sheaf__jobs_list_look(call);
     if (status) sheaf__jobs_fail(call, status, NULL);
     if (call->is_over) return true;
-    leave_others(call);
     status = sheaf_curl_poll(call->jobs->curl, time_to_wait(call, now), -1);
     if (status) {
       sheaf__jobs_fail(call, status, "the HTTP transport of this machine failed");
@@ -131,9 +117,7 @@ static int32_t open_store(sheaf__jobs_call *call) {
   if (status) return status;
   while ((status = sheaf_jobs_store_job_next(call->store, flight, &job)) == SHEAF_OK) {
     flight = job.flight;
-    if (job.is_over) continue;
-    call->open_before++;
-    if (sheaf__marks_add(&call->planned, flight)) return SHEAF_E_NOMEM;
+    if (!job.is_over && sheaf__marks_add(&call->planned, flight)) return SHEAF_E_NOMEM;
   }
   if (status != SHEAF_E_END)
     return sheaf__jobs_say(jobs, status, "%s", sheaf_jobs_store_message(call->store));
@@ -144,7 +128,6 @@ static int32_t open_store(sheaf__jobs_call *call) {
 static int32_t open_engine(sheaf__jobs_call *call) {
   sheaf_engine_options options = call->jobs->options;
   options.batch_mode = call->mode;
-  if (call->mode > SHEAF_BATCH_COLLECT) options.rescue = SHEAF_RESCUE_OFF;
   const sheaf_sink sink = {.struct_bytes = sizeof sink, .ctx = call, .put = sheaf__jobs_put};
   const sheaf_source source = sheaf__jobs_source(call);
   int32_t status = sheaf_engine_new(&options, sheaf_heap(), &call->engine);
@@ -234,7 +217,7 @@ static int32_t run(sheaf__jobs_call *call) {
     call->jobs->stuck = call->engine;
     return call->failure;
   }
-  if (call->failure == SHEAF_OK) sheaf__jobs_taken_save(call);
+  sheaf__jobs_taken_save(call); /* also of jobs that are not over: fewer rows come twice */
   return answer(call);
 }
 
@@ -244,6 +227,7 @@ int32_t sheaf__jobs_drive(sheaf__jobs_call *call) {
   sheaf_buf_init(&call->text, sheaf_heap(), 0);
   jobs->inside = true;
   int32_t status = run(call);
+  sheaf_curl_redact(jobs->curl, jobs->said, strlen(jobs->said));
   jobs->inside = false;
   atomic_store(&jobs->stops, 0);
   if (jobs->stuck == NULL) sheaf_engine_free(call->engine);

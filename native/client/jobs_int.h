@@ -51,7 +51,7 @@ typedef struct sheaf__jobs_call {
   uint64_t timeout_ms;
   sheaf_jobs_result_fn fn;
   void *user;
-  bool drops; /* without fn: results are nobody's, and count as taken */
+  bool drops; /* without fn: what was cancelled is nobody's, and counts as taken */
 
   /* ---- Where rows come from ---- */
   bool has_list;
@@ -67,11 +67,12 @@ typedef struct sheaf__jobs_call {
   sheaf_jobs_store *store;
   sheaf_engine *engine;
   sheaf_store door;
-  uint64_t open_before; /* jobs of earlier calls that are not over */
 
   /* ---- How it goes ---- */
   uint64_t end_ns; /* nothing new begins after it */
   bool draining, aborted, stopped, is_over, key_stopped;
+  bool has_refused; /* fn: it is not asked again */
+  bool not_settled; /* nor is settle */
   bool held_back;   /* a result came that nobody takes here: the call ends */
   uint64_t unsent;  /* rows that ended unsent, or were not shown: they come again */
   bool is_whole;    /* every row of the list is in a prepared job, or over */

@@ -162,10 +162,9 @@ sheaf_source sheaf__jobs_source(sheaf__jobs_call *call) {
 /* It has no end yet: cut short by the end of the call, or a failure that had got another try
  * without it. */
 static bool is_cut_short(const sheaf__jobs_call *call, const sheaf_result *r) {
-  if (r->error_class == SHEAF_CLASS_STORE) return true;
+  if (call->has_refused || r->error_class == SHEAF_CLASS_STORE) return true;
   if (call->draining || call->failure) return !r->ok;
-  if (r->error_class != SHEAF_CLASS_CANCELLED || call->mode == SHEAF_BATCH_CANCEL) return false;
-  return r->lane != SHEAF_LANE_BATCH;
+  return r->error_class == SHEAF_CLASS_CANCELLED && r->lane != SHEAF_LANE_BATCH;
 }
 
 /* Without anybody to take it: what the call comes to. */
@@ -184,14 +183,39 @@ static int32_t nobody_takes(sheaf__jobs_call *call, const sheaf_result *r) {
   return sheaf__jobs_fail(call, is_money ? SHEAF_E_LIMIT : SHEAF_E_FIELD, sentence);
 }
 
+/* Servers have repeated the key in their refusals. */
+static int32_t hand_out(sheaf__jobs_call *call, const sheaf_result *r) {
+  if (r->ok) return call->fn(call->user, r);
+  sheaf__owned *owned = sheaf__result_copy(r);
+  if (owned == NULL) return SHEAF_E_NOMEM;
+  sheaf_curl_redact(call->jobs->curl, owned->text, owned->text_bytes);
+  int32_t status = call->fn(call->user, &owned->result);
+  sheaf_result_free(&owned->result);
+  return status;
+}
+
+static void show_job(const sheaf__jobs_call *call, const sheaf_job_status *job) {
+  const sheaf_jobs_options *given = &call->jobs->given;
+  char text[SHEAF__SAID_BYTES];
+  sheaf_job_status shown = *job;
+  if (given->on_progress == NULL) return;
+  if (shown.message.bytes > sizeof text) shown.message.bytes = sizeof text;
+  if (shown.message.bytes > 0) memcpy(text, shown.message.data, shown.message.bytes);
+  sheaf_curl_redact(call->jobs->curl, text, shown.message.bytes);
+  shown.message.data = text;
+  given->on_progress(given->user, &shown);
+}
+
 static int32_t put_result(sheaf__jobs_call *call, const sheaf_result *r) {
   if (sheaf__marks_have(&call->taken, r->index)) return SHEAF_OK;
   if (is_cut_short(call, r)) {
     call->unsent++;
     return SHEAF_OK;
   }
-  if (call->fn == NULL && !call->drops) return nobody_takes(call, r);
-  int32_t status = call->fn != NULL ? call->fn(call->user, r) : SHEAF_OK;
+  bool drops = call->drops && r->error_class == SHEAF_CLASS_CANCELLED;
+  if (call->fn == NULL && !drops) return nobody_takes(call, r);
+  int32_t status = call->fn != NULL ? hand_out(call, r) : SHEAF_OK;
+  call->has_refused = status != SHEAF_OK;
   if (status) return sheaf__jobs_fail(call, status, "fn did not take a result");
   /* What never was sent is sent when its list comes again, unless it cannot be. */
   if (!r->attempted && r->error_class != SHEAF_CLASS_INVALID_REQUEST) {
@@ -208,9 +232,7 @@ int32_t sheaf__jobs_put(void *ctx, const sheaf_event *event) {
   const sheaf_jobs_options *given = &call->jobs->given;
   switch (event->kind) {
     case SHEAF_EVENT_RESULT: return put_result(call, event->result);
-    case SHEAF_EVENT_JOB:
-      if (given->on_progress != NULL) given->on_progress(given->user, event->job);
-      return SHEAF_OK;
+    case SHEAF_EVENT_JOB: show_job(call, event->job); return SHEAF_OK;
     case SHEAF_EVENT_NOTICE:
       if (event->notice == SHEAF_NOTICE_KEY_STOPPED) call->key_stopped = true;
       if (given->on_event != NULL) given->on_event(given->user, event);

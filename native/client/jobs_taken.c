@@ -110,8 +110,9 @@ int32_t sheaf__jobs_taken_read(sheaf__jobs_call *call) {
 
 int32_t sheaf__jobs_taken_save(sheaf__jobs_call *call) {
   const sheaf_jobs_options *given = &call->jobs->given;
-  if (!call->has_new_marks) return SHEAF_OK;
+  if (!call->has_new_marks || call->not_settled) return SHEAF_OK;
   int32_t status = given->settle != NULL ? given->settle(given->user) : SHEAF_OK;
+  call->not_settled = status != SHEAF_OK;
   if (status)
     return sheaf__jobs_fail(call, status,
                             "settle refused: the rows since the last time come again");
@@ -197,7 +198,7 @@ static uint64_t flight_of(sheaf_slice payload) {
 
 static int32_t append(void *ctx, uint64_t ticket, const sheaf_record *records, uint32_t count) {
   sheaf__jobs_call *call = ctx;
-  int32_t status = note_live(call, records, count);
+  int32_t status = call->not_settled ? SHEAF_E_STORE : note_live(call, records, count);
   for (uint32_t i = 0; i < count && status == SHEAF_OK; i++) {
     if (records[i].type == SHEAF_RECORD_JOB_OVER) status = sheaf__jobs_taken_save(call);
     if (records[i].type != SHEAF_RECORD_JOB_PLAN) continue;

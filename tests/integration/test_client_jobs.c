@@ -44,7 +44,7 @@ static char texts[MANY][32], ids[MANY][32], notes[MANY][32];
 /* What was handed out, in memory that a child shares. */
 typedef struct taken {
   int count[MANY]; /* by index */
-  int all, good, live, cancelled, settled;
+  int all, good, live, cancelled, settled, refusals;
   int jobs_seen;   /* calls of on_progress with a job's id */
   int over;        /* of them, collected */
   int stop_after;  /* rows after which fn refuses or dies; 0: never */
@@ -85,6 +85,7 @@ static void make_rows(void) {
     requests[i].custom_id = sheaf_slice_of(ids[i]);
     requests[i].metadata = sheaf_slice_of(notes[i]);
     requests[i].source_ref = (uint64_t)i + 1000;
+    requests[i].user = texts[i]; /* of this process: it does not come back */
   }
 }
 
@@ -213,6 +214,7 @@ static int32_t take(void *user, const sheaf_result *r) {
   check_row(r);
   if (to->stop_after > 0 && to->all == to->stop_after) {
     if (to->dies) _exit(DIED);
+    to->refusals++;
     return to->refuses;
   }
   to->count[r->index]++;
@@ -240,13 +242,14 @@ static void collect_all(void) {
 
 typedef struct feed {
   int at, later, die_at;
+  bool waits_for_end; /* of a job, instead of its creation */
 } feed;
 
 /* Now and then there is no row yet; a child dies when the first of its jobs is created. */
 static int32_t next_row(void *user, sheaf_request *request) {
   feed *from = user;
   if (from->die_at > 0 && from->at == from->die_at) {
-    if (got->jobs_seen > 0) _exit(DIED);
+    if (from->waits_for_end ? got->over > 0 : got->jobs_seen > 0) _exit(DIED);
     return SHEAF_E_LATER;
   }
   if (from->at % 7 == 3 && from->later++ % 2 == 0) return SHEAF_E_LATER;
@@ -256,7 +259,7 @@ static int32_t next_row(void *user, sheaf_request *request) {
 }
 
 typedef struct seen {
-  int count, created, over;
+  int count, created, completed, over;
   uint64_t requests, flights[8];
 } seen;
 
@@ -265,6 +268,7 @@ static void see(void *user, const sheaf_job_status *job) {
   assert_true(to->count < 8);
   to->flights[to->count++] = job->flight;
   to->created += job->job.bytes > 0;
+  to->completed += job->state == SHEAF_JOB_COMPLETED_STATE;
   to->over += job->state == SHEAF_JOB_COLLECTED_STATE;
   to->requests += job->requests;
 }
@@ -338,6 +342,10 @@ static void rows_one_by_one_are_submitted_and_run(void **state) {
   assert_each_once();
   assert_int_equal(from.at, MANY);
   assert_int_equal(IN_JOBS, MANY);
+  from = (feed){0};
+  ANSWERS(sheaf_jobs_run_from(jobs, next_row, &from, take, got), SHEAF_OK);
+  assert_int_equal(from.at, 0); /* nothing of it is wanted any more */
+  assert_each_once();
 }
 
 static void every_provider_with_a_batch_api_can_be_asked(void **state) {
@@ -460,6 +468,65 @@ static void a_list_cut_short_is_told_of_and_goes_on_behind_what_was_collected(vo
   assert_int_equal(IN_JOBS, MANY);
 }
 
+static void run_rows_to_death(void) {
+  sheaf_jobs *own = NULL;
+  feed from = {.die_at = 2 * IN_JOB + 5, .waits_for_end = true};
+  if (sheaf_jobs_open(&options, &own) != SHEAF_OK) _exit(2);
+  sheaf_jobs_run_from(own, next_row, &from, take, got);
+}
+
+static void rows_of_jobs_that_are_over_are_passed_by_when_their_list_comes_again(void **state) {
+  (void)state;
+  feed from = {0};
+  start_sim(NULL);
+  die_in(run_rows_to_death);
+  const int over = got->over;
+  int before[MANY];
+  memcpy(before, got->count, sizeof before);
+  forget();
+  open_jobs();
+  ANSWERS(sheaf_jobs_run_from(jobs, next_row, &from, take, got), SHEAF_OK);
+  assert_true(over >= 1);
+  assert_int_equal(got->over, MANY / IN_JOB - over);
+  assert_true(got->all <= MANY - over * IN_JOB);
+  for (int i = 0; i < MANY; i++) assert_true(before[i] + got->count[i] >= 1);
+  assert_int_equal(IN_JOBS, MANY);
+}
+
+static void submitting_again_does_not_wait_for_jobs_that_are_there(void **state) {
+  (void)state;
+  feed from = {0};
+  seen all = {0};
+  const char *const slow[] = {"batch-quirk", "stuck", NULL};
+  start_sim(slow);
+  die_in(submit_to_death);
+  open_jobs();
+  ANSWERS(sheaf_jobs_submit_from(jobs, next_row, &from, NULL, NULL), SHEAF_OK);
+  ANSWERS(sheaf_jobs_list(jobs, see, &all), SHEAF_OK);
+  assert_int_equal(all.count, MANY / IN_JOB);
+  assert_int_equal(all.created, MANY / IN_JOB);
+}
+
+static void submitting_again_without_fn_leaves_results_that_are_there(void **state) {
+  (void)state;
+  feed from = {0};
+  seen all = {0};
+  start_sim(NULL);
+  die_in(submit_to_death);
+  open_jobs();
+  while (all.completed == 0) {
+    all = (seen){0};
+    ANSWERS(sheaf_jobs_status(jobs, see, &all), SHEAF_OK);
+    usleep(50000);
+  }
+  ANSWERS(sheaf_jobs_submit_from(jobs, next_row, &from, NULL, NULL), SHEAF_E_LATER);
+  assert_says(sheaf_jobs_message(jobs), "take their results first");
+  from = (feed){0};
+  ANSWERS(sheaf_jobs_run_from(jobs, next_row, &from, take, got), SHEAF_OK);
+  assert_each_once();
+  assert_int_equal(IN_JOBS, MANY);
+}
+
 static void rows_that_differ_from_what_their_job_holds_are_refused(void **state) {
   (void)state;
   feed from = {0};
@@ -496,10 +563,25 @@ static void a_job_is_cancelled_and_then_all(void **state) {
   assert_int_equal(IN_JOBS + LIVE, 0);
 }
 
-static atomic_bool is_created;
+static void what_is_done_when_jobs_are_cancelled_is_not_lost(void **state) {
+  (void)state;
+  start(NULL);
+  ANSWERS(sheaf_jobs_submit(jobs, requests, MANY, NULL, NULL), SHEAF_OK);
+  for (seen all = {0}; all.completed < MANY / IN_JOB; usleep(50000)) {
+    all = (seen){0};
+    ANSWERS(sheaf_jobs_status(jobs, see, &all), SHEAF_OK);
+  }
+  ANSWERS(sheaf_jobs_cancel(jobs, 0, NULL, NULL), SHEAF_OK);
+  ANSWERS(sheaf_jobs_results(jobs, take, got), SHEAF_OK);
+  assert_each_once();
+  assert_int_equal(got->good, MANY);
+}
+
+static atomic_bool is_prepared, is_created;
 
 static void tell_created(void *user, const sheaf_job_status *job) {
   (void)user;
+  atomic_store(&is_prepared, true);
   if (job->job.bytes > 0) atomic_store(&is_created, true);
 }
 
@@ -507,6 +589,27 @@ static void *stop_when_created(void *user) {
   while (!atomic_load(&is_created)) usleep(1000);
   sheaf_jobs_stop(user);
   return NULL;
+}
+
+static void *stop_twice(void *user) {
+  while (!atomic_load(&is_prepared)) usleep(1000);
+  sheaf_jobs_stop(user);
+  usleep(50000);
+  sheaf_jobs_stop(user);
+  return NULL;
+}
+
+static void a_second_stop_cancels_what_is_under_way(void **state) {
+  (void)state;
+  pthread_t thread;
+  const char *const stalled[] = {"fault", "stall:1", NULL}; /* the upload is never answered */
+  atomic_store(&is_prepared, false);
+  options.on_progress = tell_created;
+  start(stalled);
+  assert_int_equal(pthread_create(&thread, NULL, stop_twice, jobs), 0);
+  ANSWERS(sheaf_jobs_submit(jobs, requests, MANY, NULL, NULL), SHEAF_E_CANCELLED);
+  pthread_join(thread, NULL);
+  assert_int_equal(IN_JOBS + LIVE, 0);
 }
 
 static void another_thread_stops_a_run_and_the_next_call_goes_on(void **state) {
@@ -543,7 +646,8 @@ static void what_fn_refuses_ends_the_call_and_comes_again(void **state) {
   got->refuses = SHEAF_E_IO;
   ANSWERS(sheaf_jobs_run(jobs, requests, MANY, take, got), SHEAF_E_IO);
   assert_int_equal(got->all, 7);
-  forget();
+  assert_int_equal(got->refusals, 1); /* it is not asked again */
+  got->stop_after = 0;
   ANSWERS(sheaf_jobs_run(jobs, requests, MANY, take, got), SHEAF_OK);
   assert_each_once();
   assert_int_equal(IN_JOBS, MANY);
@@ -636,6 +740,48 @@ static void rows_that_ran_live_when_it_died_are_not_paid_twice_if_that_is_ruled_
   assert_true(got->good >= MANY / 2);
 }
 
+static atomic_int good_rows;
+
+static int32_t take_and_count(void *user, const sheaf_result *r) {
+  int32_t status = take(user, r);
+  atomic_fetch_add(&good_rows, r->ok);
+  return status;
+}
+
+static void *stop_in_rescue(void *user) {
+  while (atomic_load(&good_rows) < MANY / 2) usleep(1000);
+  usleep(100000);
+  sheaf_jobs_stop(user);
+  usleep(100000);
+  sheaf_jobs_stop(user);
+  return NULL;
+}
+
+/* Half of the rows come from the job; the others run live, and are not answered at first. */
+static void rows_that_a_stop_cuts_short_have_no_end_and_come_later(void **state) {
+  (void)state;
+  pthread_t thread;
+  char schedule[128];
+  snprintf(schedule, sizeof schedule, "%s/faults", folder);
+  FILE *file = fopen(schedule, "w");
+  assert_non_null(file);
+  fprintf(file, "{\"fault\":\"stall\",\"path\":\"/v1/chat/completions\",\"first\":%d}\n", MANY / 2);
+  fclose(file);
+  const char *const stalled[] = {"batch-partial", "1", "faults", schedule, NULL};
+  engine.max_requests_per_job = MANY;
+  engine.concurrency = MANY;
+  atomic_store(&good_rows, 0);
+  start(stalled);
+  assert_int_equal(pthread_create(&thread, NULL, stop_in_rescue, jobs), 0);
+  ANSWERS(sheaf_jobs_run(jobs, requests, MANY, take_and_count, got), SHEAF_E_CANCELLED);
+  pthread_join(thread, NULL);
+  assert_int_equal(got->all, MANY / 2);
+  assert_int_equal(got->good, MANY / 2);
+  ANSWERS(sheaf_jobs_wait(jobs, SHEAF_NEVER, take, got), SHEAF_OK);
+  assert_each_once();
+  assert_int_equal(got->good, MANY);
+}
+
 static void a_refused_key_is_told_and_mended(void **state) {
   (void)state;
   const char *const locked[] = {"key", "sk-right-0123456789", NULL};
@@ -647,25 +793,6 @@ static void a_refused_key_is_told_and_mended(void **state) {
   ANSWERS(sheaf_jobs_submit(jobs, requests, MANY, NULL, NULL), SHEAF_OK);
   ANSWERS(sheaf_jobs_wait(jobs, SHEAF_NEVER, take, got), SHEAF_OK);
   assert_each_once();
-}
-
-static void rows_beyond_the_budget_are_for_a_later_run(void **state) {
-  (void)state;
-  start_sim(NULL);
-  engine.budget_usd_nano = 20000; /* some rows of gpt-4o-mini, not all */
-  engine.max_tokens = 8;
-  open_jobs();
-  ANSWERS(sheaf_jobs_run(jobs, requests, MANY, take, got), SHEAF_E_PARTIAL);
-  assert_int_equal(got->all, MANY);
-  assert_true(got->good > 0 && got->good < MANY);
-  const int good = got->good;
-  forget();
-  engine.budget_usd_nano = SHEAF_NEVER;
-  open_jobs();
-  ANSWERS(sheaf_jobs_run(jobs, requests, MANY, take, got), SHEAF_OK);
-  assert_int_equal(got->all, MANY - good);
-  assert_int_equal(got->good, MANY - good);
-  assert_int_equal(IN_JOBS, MANY);
 }
 
 /* A job that a person gave up: asking how jobs are must not swallow its rows. */
@@ -738,6 +865,28 @@ static void a_row_that_cannot_be_built_ends_alone_where_somebody_takes_it(void *
   ANSWERS(sheaf_jobs_run_from(jobs, one_bad_row, &at, take, got), SHEAF_OK);
   assert_each_once();
   assert_int_equal(got->good, MANY - 1);
+  assert_int_equal(IN_JOBS, MANY - 1);
+}
+
+/* The row that cannot be built has its end in the first run. */
+static void rows_beyond_the_budget_are_for_a_later_run(void **state) {
+  (void)state;
+  int at = 0;
+  start_sim(NULL);
+  engine.budget_usd_nano = 20000; /* some rows of gpt-4o-mini, not all */
+  engine.max_tokens = 8;
+  open_jobs();
+  ANSWERS(sheaf_jobs_run_from(jobs, one_bad_row, &at, take, got), SHEAF_E_PARTIAL);
+  assert_int_equal(got->all, MANY);
+  assert_true(got->good > 0 && got->good < MANY - 1);
+  const int good = got->good;
+  forget();
+  at = 0;
+  engine.budget_usd_nano = SHEAF_NEVER;
+  open_jobs();
+  ANSWERS(sheaf_jobs_run_from(jobs, one_bad_row, &at, take, got), SHEAF_OK);
+  assert_int_equal(got->all, MANY - good - 1);
+  assert_int_equal(got->good, MANY - good - 1);
   assert_int_equal(IN_JOBS, MANY - 1);
 }
 
@@ -902,15 +1051,21 @@ int main(void) {
       T(a_run_again_after_a_kill_goes_on_behind_the_jobs_that_are_over),
       T(a_list_whose_submission_was_killed_is_submitted_again),
       T(a_list_cut_short_is_told_of_and_goes_on_behind_what_was_collected),
+      T(rows_of_jobs_that_are_over_are_passed_by_when_their_list_comes_again),
+      T(submitting_again_does_not_wait_for_jobs_that_are_there),
+      T(submitting_again_without_fn_leaves_results_that_are_there),
       T(rows_that_differ_from_what_their_job_holds_are_refused),
       T(a_job_is_cancelled_and_then_all),
+      T(what_is_done_when_jobs_are_cancelled_is_not_lost),
       T(another_thread_stops_a_run_and_the_next_call_goes_on),
+      T(a_second_stop_cancels_what_is_under_way),
       T(a_stop_before_a_call_counts_for_it),
       T(what_fn_refuses_ends_the_call_and_comes_again),
       T(rows_that_are_not_settled_come_again),
       T(rows_that_fail_in_jobs_run_live_unless_rescue_is_off),
       T(jobs_that_expire_are_rescued_while_results_are_collected),
       T(rows_that_ran_live_when_it_died_are_not_paid_twice_if_that_is_ruled_out),
+      T(rows_that_a_stop_cuts_short_have_no_end_and_come_later),
       T(a_refused_key_is_told_and_mended),
       T(rows_beyond_the_budget_are_for_a_later_run),
       T(status_leaves_results_to_a_call_that_takes_them),

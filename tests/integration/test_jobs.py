@@ -120,6 +120,10 @@ def azures_oddities_do_no_harm(room):
     answers_come_from_a_job(room, "openai", "--batch-quirk", "azure")
 
 
+def what_is_seen_late_by_the_provider_is_no_failure(room):
+    answers_come_from_a_job(room, "openai", "--batch-quirk", "late")
+
+
 def oddities_of_results_do_no_harm(room):
     answers_come_from_a_job(room, "openai", "--batch-quirk", "duplicate,foreign")
 

@@ -1,9 +1,10 @@
 /* sim_jobs.c: seeds of the simulator of provider jobs.
  *
- *   sim_jobs [SEEDS [FIRST]]            SEEDS seeds from FIRST (1); a failure prints its seed and how to repeat it
- *   sim_jobs --trace SEED               all that happens in one seed
- *   sim_jobs --crash SEED [FROM TO]     a small run dies behind every effect, then behind every pair of them
- *   sim_jobs --crash-at SEED N [M]      one of those, with all that happens
+ *   sim_jobs [SEEDS [FIRST]]        SEEDS seeds from FIRST (1); a failure prints how to repeat it
+ *   sim_jobs --trace SEED           all that happens in one seed
+ *   sim_jobs --crash SEED [STRIDE]  a small run dies behind every effect, and behind every STRIDEth
+ *                                   pair of effects (1)
+ *   sim_jobs --crash-at SEED N [M]  one of those, with all that happens
  *
  * Without arguments: what ctest runs. */
 #include "sim_jobs.h"

@@ -1,10 +1,11 @@
 /* sim_jobs.h: the parts of the simulator of provider jobs.
  *
- * sim_jobs_world.c draws what a seed turns on and makes the rows. sim_jobs_provider.c keeps what providers keep: files,
- * jobs and what becomes of each row. sim_jobs_wire.c reads the calls and writes the replies of each dialect, by the
- * protocols and not by the product's own code. sim_jobs_disk.c is what survives a host: records, spool, output.
- * sim_jobs_net.c is the transport, sim_jobs_host.c drives one engine after the other, sim_jobs_check.c compares all with
- * rules of its own, sim_jobs.c counts seeds. */
+ * sim_jobs_world.c draws what a seed turns on and makes the rows. sim_jobs_provider.c keeps what
+ * providers keep: files, jobs and what becomes of each row. sim_jobs_wire.c reads the calls and
+ * writes the replies of each dialect, by the protocols and not by the product's own code;
+ * sim_jobs_lines.c writes results. sim_jobs_disk.c is what survives a host: records, spool,
+ * output. sim_jobs_net.c is the transport, sim_jobs_host.c drives one engine after the other,
+ * sim_jobs_check.c compares all with rules of its own, sim_jobs.c counts seeds. */
 #ifndef SIM_JOBS_H
 #define SIM_JOBS_H
 
@@ -86,7 +87,7 @@ typedef struct sj_config {
   uint32_t crashes;     /* how many hosts die */
   uint64_t crash_at[2]; /* exhaustive: behind which effect of host 0 and 1; 0: by seed */
   bool exhaustive, power_loss, store_late, store_fails, spool_fails, short_reads, sink_later,
-      source_later, drains, clock_jumps, foreign, slow_list, no_decision, nomem, big, pull,
+      source_later, drains, clock_jumps, foreign, slow_list, no_decision, nomem, changes, big, pull,
       deadlines, budget, pauses, modes, twice_told, cancels;
   uint64_t calm_ns; /* from here on nothing goes wrong by chance */
   uint64_t job_ns;  /* how long jobs take, about */
@@ -230,6 +231,7 @@ typedef struct sj_world {
   sj_text prompt;
   sheaf_request request; /* the pull face: offered until it is taken */
   bool has_request, input_ended;
+  uint32_t changed;       /* 1 + the row whose text is another in this host; 0: none */
   int64_t charged_before; /* when this host began */
   char failure[400];
 } sj_world;

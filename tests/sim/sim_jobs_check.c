@@ -35,14 +35,17 @@ static void check_money(sj_world *w, const sheaf_result *r, const sj_row *row) {
     sj_fail(w, "costs more than was said", r->index, (uint64_t)row->charged);
 }
 
-/* Whether the job that the records name has brought a good line for this row, and it could be fetched. */
+/* Whether the job that the records name has brought a good line for this row, and it could be
+ * fetched. */
 static bool has_result(sj_world *w, uint64_t index) {
   const sj_row *row = &w->rows[index];
   const sj_config *c = &w->config;
   if (row->flight == 0 || w->doubled || c->nomem || c->call_permille[SJ_SILENT_CUT]) return false;
   const sj_flight *f = &w->flights[row->flight];
   const sj_job *job = f->job[0] ? sj_job_find(w, row->place, f->job) : NULL;
-  if (job == NULL || job->foreign || !job->final || job->cancel_ns || f->abandoned) return false;
+  if (job == NULL || job->ready_ns == SHEAF_NEVER || job->foreign || !job->final ||
+      job->cancel_ns || f->abandoned)
+    return false;
   if (job->final_state != SHEAF_JOB_COMPLETED_STATE || job->fate == SJ_INVALID) return false;
   for (uint32_t i = 0; i < job->count; i++)
     if (job->items[i].row == (int32_t)index)
@@ -125,7 +128,8 @@ static bool shares_row(const sj_job *a, int32_t row) {
   return false;
 }
 
-/* Two jobs of one row: only with evidence that the first is nothing, or where it could not be seen. */
+/* Two jobs of one row: only with evidence that the first is nothing, or where it could not be
+ * seen. */
 static void check_again(sj_world *w, const sj_job *first, const sj_job *job) {
   sj_flight *f = &w->flights[job->flight];
   if (first->told_failed || f->resubmit || f->abandoned) return;
@@ -222,7 +226,7 @@ void sj_check_host_end(sj_world *w) {
             w->config.options.budget_usd_nano);
   for (uint32_t i = 0; i < w->config.rows && !w->store_failed && !w->spool_failed; i++) {
     sj_row *r = &w->rows[i];
-    if (!r->given || r->ended || r->has_line) continue;
+    if (!r->given || r->ended || r->has_line || w->changed == i + 1) continue;
     if (r->flight == 0 || !w->flights[r->flight].planned || w->flights[r->flight].over)
       sj_fail(w, "a row was given, and nothing tells of it", i, r->flight);
   }

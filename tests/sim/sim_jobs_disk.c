@@ -1,4 +1,5 @@
-/* sim_jobs_disk.c: what survives a host: records, the spool, the output; and what a crash leaves of them.
+/* sim_jobs_disk.c: what survives a host: records, the spool, the output; and what a crash leaves
+ * of them.
  *
  * Order: effects, records, what they say, the spool, crashes, decisions. */
 #include "sim_jobs.h"
@@ -8,7 +9,8 @@
 
 /* ---- Effects: between any two of them a host may die ---- */
 
-/* False: the host is dead, nothing that it does counts any more. The effect that it dies behind still counts. */
+/* False: the host is dead, nothing that it does counts any more. The effect that it dies behind
+ * still counts. */
 bool sj_effect(sj_world *w, const char *what, uint64_t a, uint64_t b) {
   if (w->dead || w->probing) return false;
   w->effects++;
@@ -44,7 +46,8 @@ static sj_flight *flight_of(sj_world *w, uint64_t flight) {
   return &w->flights[flight];
 }
 
-/* OVER says that every row has its end, and that it is written; or that it runs live, under a range of its own. */
+/* OVER says that every row has its end, and that it is written; or that it runs live, under a
+ * range of its own. */
 static void check_over(sj_world *w, uint64_t flight) {
   for (uint32_t i = 0; i < w->config.rows; i++)
     if (w->rows[i].flight == flight && !w->rows[i].has_line && w->rows[i].charged &&
@@ -136,12 +139,17 @@ static void read_record(sj_world *w, const sj_record *record, bool durable) {
     case SHEAF_RECORD_JOB_FACT:
       if (r.job.bytes) copy_slice(f->job, sizeof f->job, r.job);
       w->adopted += r.adopted;
+      for (uint32_t i = 0; i < w->job_count && r.adopted && !w->decisions; i++)
+        if (strcmp(w->jobs[i].id, f->job) == 0 && !w->jobs[i].foreign &&
+            w->jobs[i].flight != r.flight)
+          sj_fail(w, "a job took another's for its own", r.flight, w->jobs[i].flight);
       break;
     case SHEAF_RECORD_JOB_OVER: f->over = true; break;
     case SHEAF_RECORD_JOB_DECISION:
       f->undecided = false;
       w->decisions++;
-      /* By their lengths: adopt, cancel, abandon, resubmit. Persons may be wrong: it may come late. */
+      /* By their lengths: adopt, cancel, abandon, resubmit. Persons may be wrong: it may come
+       * late. */
       if (r.decision.bytes == 8) f->resubmit = w->doubled = true;
       if (r.decision.bytes == 7) f->abandoned = true;
       copy_slice(f->wanted, sizeof f->wanted, r.job);
@@ -264,9 +272,9 @@ const sheaf_spool sj_spool_door = {.struct_bytes = sizeof(sheaf_spool),
 
 /* ---- Crashes ---- */
 
-/* Records: those that were answered, and any prefix of the others. The spool: what was sealed, and any prefix of the
- * rest. The output: a host writes it before it writes a record, so only what came after the last record may be lost, and
- * only if the machine dies, too. */
+/* Records: those that were answered, and any prefix of the others. The spool: what was sealed, and
+ * any prefix of the rest. The output: a host writes it before it writes a record, so only what
+ * came after the last record may be lost, and only if the machine dies, too. */
 void sj_disk_crash(sj_world *w, bool in_order) {
   const sj_config *c = &w->config;
   uint32_t stored = 0;

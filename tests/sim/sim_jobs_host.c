@@ -1,7 +1,8 @@
-/* sim_jobs_host.c: one engine after the other over what the last one left, until every row has its line.
+/* sim_jobs_host.c: one engine after the other over what the last one left, until every row has its
+ * line.
  *
- * Order: memory, the source, the sink, the store's scan, making an engine, time, a host's life, probing what the records
- * say at any point, the world. */
+ * Order: memory, the source, the sink, the store's scan, making an engine, the pull face, time, a
+ * host's life, probing what the records say at any point, the world. */
 #include "sim_jobs.h"
 
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static int32_t source_next(void *ctx, sheaf_request *q) {
   /* What a request points at lives until the next call only. */
   w->prompt.bytes = 0;
   sj_put_bytes(&w->prompt, row->text, strlen(row->text));
+  if (w->changed == i + 1) sj_put_bytes(&w->prompt, "!", 1);
   sheaf_slice text = sheaf_slice_of(w->prompt.data);
   q->deadline_ms = row->deadline_ms;
   if (row->kind == SJ_MESSAGES)
@@ -69,6 +71,10 @@ static int32_t source_admit(void *ctx, uint64_t index, const sheaf_request *q,
     return SHEAF_OK;
   }
   sj_row *row = &w->rows[index];
+  if (w->changed == index + 1) {
+    SJ_NOTE(w, "         row %llu comes with another text", (unsigned long long)index);
+    return row->has_line ? SHEAF_E_END : SHEAF_OK;
+  }
   if (row->fingerprint_known && memcmp(row->fingerprint, fingerprint, 16) != 0)
     sj_fail(w, "a row's fingerprint changed", index, 0);
   memcpy(row->fingerprint, fingerprint, 16);
@@ -239,7 +245,8 @@ static void pull_source(sj_world *w) {
     if (status == SHEAF_E_END) {
       w->rows[w->given - 1].given = false; /* a drain came first */
       w->input_ended = true;
-    } else if (status && !(w->spool_failed && status == SHEAF_E_IO)) {
+    } else if (status && !(w->spool_failed && status == SHEAF_E_IO) &&
+               !(w->changed && status == SHEAF_E_OTHER_RUN)) {
       sj_fail(w, "offer failed", (uint64_t)-status, w->given);
     } else if (status) {
       w->rows[w->given - 1].given = false;
@@ -335,6 +342,7 @@ static int64_t unix_ms(sj_world *w) {
 }
 
 static bool may_answer(const sj_world *w, int32_t status) {
+  if (status == SHEAF_E_OTHER_RUN) return w->changed != 0;
   if (status == SHEAF_OK || status == SHEAF_E_END) return true;
   if (status == SHEAF_E_NOMEM) return w->config.nomem;
   if (status == SHEAF_E_IO || status == SHEAF_E_STORE) return w->store_failed || w->spool_failed;
@@ -377,6 +385,21 @@ static void forget_host(sj_world *w) {
   w->store_failed = w->spool_failed = w->dead = false;
 }
 
+/* Somebody edits the input: a row that a job holds. It is given back the old text for the next
+ * host. */
+static uint32_t draw_changed(const sj_world *w) {
+  const sj_config *c = &w->config;
+  if (!c->changes || w->host == 0 || w->host > 4) return 0;
+  uint32_t at = (uint32_t)sj_draw(c, c->rows, SJ_HOST, w->host, 77);
+  for (uint32_t n = 0; n < c->rows; n++, at = (at + 1) % c->rows) {
+    const sj_row *row = &w->rows[at];
+    const sj_flight *f = &w->flights[row->flight];
+    if (row->kind == SJ_PROMPT && !row->has_line && row->flight && f->planned && !f->over)
+      return at + 1;
+  }
+  return 0;
+}
+
 static uint64_t dies_at(const sj_world *w) {
   const sj_config *c = &w->config;
   if (c->exhaustive) return w->host < 2 ? c->crash_at[w->host] : 0;
@@ -392,6 +415,7 @@ static bool one_host(sj_world *w) {
   const sj_config *c = &w->config;
   w->engine = NULL;
   w->crash_at = dies_at(w);
+  w->changed = draw_changed(w);
   bool over = false;
   if (make_engine(w, &allocator))
     sj_fail(w, "no engine", 0, 0);
@@ -427,7 +451,7 @@ static void probe(sj_world *w, uint32_t count) {
   uint32_t dues = w->due_count;
   w->verbose = false;
   w->probing = true;
-  w->given = 0;
+  w->given = w->changed = 0;
   w->engine = NULL;
   if (make_engine(w, &allocator)) sj_fail(w, "no engine", 1, 0);
   for (uint32_t n = 0; n < 300 && !w->failure[0]; n++) {

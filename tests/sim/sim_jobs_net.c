@@ -1,4 +1,5 @@
-/* sim_jobs_net.c: the transport: what is due, and the life of a call with all that may go wrong with it.
+/* sim_jobs_net.c: the transport: what is due, and the life of a call with all that may go wrong
+ * with it.
  *
  * start -> arrive (the body is pulled) -> act (the provider) -> reply -> data in pieces -> end. */
 #include "sim_jobs.h"

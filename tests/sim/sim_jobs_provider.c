@@ -1,6 +1,8 @@
-/* sim_jobs_provider.c: what a provider keeps: files, jobs, what becomes of each row, and what it charges.
+/* sim_jobs_provider.c: what a provider keeps: files, jobs, what becomes of each row, and what it
+ * charges.
  *
- * A job's life is drawn when it is created; its state is a function of the time. Order: files, money, jobs, time. */
+ * A job's life is drawn when it is created; its state is a function of the time. Order: files,
+ * money, jobs, time. */
 #include "sim_jobs.h"
 
 #include <stdlib.h>
@@ -129,6 +131,8 @@ void sj_job_created(sj_world *w, sj_job *job) {
   uint64_t span = 1 + sj_draw(c, c->job_ns, SJ_JOB, n, 6);
   job->ends_ns = job->fate == SJ_STUCK ? w->now_ns + 24 * SJ_HOUR : job->valid_ns + span;
   job->ready_ns = sj_chance(c, 300, SJ_JOB, n, 7) ? sj_draw(c, 10 * SJ_SECOND, SJ_JOB, n, 8) : 0;
+  if (!sj_calm(w) && sj_chance(c, 15, SJ_JOB, n, 10))
+    job->ready_ns = SHEAF_NEVER; /* lost for good */
   for (uint32_t i = 0; i < job->count; i++) {
     sj_item *item = &job->items[i];
     item->done_ns = job->valid_ns + sj_draw(c, span, SJ_ITEM, n, 3 * i);
@@ -205,7 +209,7 @@ void sj_job_settle(sj_world *w, sj_job *job) {
   if (w->now_ns < end) return;
   job->final = true;
   job->cut = until != job->ends_ns;
-  job->ready_ns = job->ready_ns ? w->now_ns + job->ready_ns : 0;
+  if (job->ready_ns && job->ready_ns != SHEAF_NEVER) job->ready_ns += w->now_ns;
   SJ_NOTE(w, "         provider: job %s is over, state %s", job->id,
           sheaf_job_state_name(job->final_state));
   settle_items(w, job, until);

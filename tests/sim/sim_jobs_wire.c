@@ -1,8 +1,8 @@
-/* sim_jobs_wire.c: reads calls and writes replies as the providers' documents say, apart from the product's own readers
- * and writers.
+/* sim_jobs_wire.c: reads calls and writes replies as the providers' documents say, apart from the
+ * product's own readers and writers.
  *
- * Order: small readers, replies, uploads, rows of a job, creating, jobs as JSON, lists, cancelling, downloads, live
- * calls, the ways in. */
+ * Order: small readers, replies, uploads, rows of a job, creating, jobs as JSON, lists,
+ * cancelling, downloads, live calls, the ways in. */
 #include "sim_jobs.h"
 
 #include <stdlib.h>

@@ -164,6 +164,7 @@ void sj_config_draw(sj_config *c, uint64_t seed) {
   c->pauses = on(c, 72, 100);
   c->big = on(c, 73, 100);
   c->pull = on(c, 75, 200);
+  c->changes = on(c, 76, 100);
   if (c->big && c->rows > 20) c->rows = 20;
   c->crashes = on(c, 60, 500) ? 1 + (uint32_t)sj_draw(c, 4, SJ_CONFIG, 61, 0) : 0;
   c->job_ns = pick(c, 62, durations, 4) * SJ_SECOND;
@@ -221,12 +222,12 @@ void sj_config_print(const sj_config *c) {
                         c->clock_jumps, c->foreign,    c->slow_list,    c->no_decision,
                         c->nomem,       c->modes,      c->twice_told,   c->cancels,
                         c->deadlines,   c->budget,     c->pauses,       c->big,
-                        c->pull};
+                        c->pull,        c->changes};
   static const char *const names[] = {
       "power_loss",   "store_late", "store_fails", "spool_fails", "short_reads", "sink_later",
       "source_later", "drains",     "clock_jumps", "foreign",     "slow_list",   "no_decision",
       "nomem",        "modes",      "twice_told",  "cancels",     "deadlines",   "budget",
-      "pauses",       "big",        "pull"};
+      "pauses",       "big",        "pull",        "changes"};
   for (uint32_t i = 0; i < sizeof flags / sizeof *flags; i++)
     if (flags[i]) printf(" %s", names[i]);
   printf("\n  calls");

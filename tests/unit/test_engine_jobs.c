@@ -20,7 +20,7 @@ typedef struct row_end {
   char id[64], metadata[32], message[160];
   uint64_t index;
   int64_t cost;
-  uint32_t lane, error_class, attempts, line;
+  uint32_t lane, error_class, attempts, line, billing;
   bool attempted;
 } row_end;
 
@@ -50,6 +50,7 @@ typedef struct world {
   char file[16384];
   uint32_t uploads, creates, polls, cancels, live;
   bool runs_long;
+  uint32_t results_status; /* 0: 200 */
 } world;
 
 static void copy(char *to, size_t bytes, sheaf_slice from) {
@@ -211,8 +212,9 @@ static void answer(world *w, const sheaf_exchange *x) {
     w->live++;
     reply = live_reply;
   }
+  uint32_t status = bytes && w->results_status ? w->results_status : 200;
   if (bytes == 0) bytes = strlen(reply);
-  CHECK_OK(sheaf_engine_on_head(w->engine, x->id, 200, (sheaf_slice){NULL, 0}));
+  CHECK_OK(sheaf_engine_on_head(w->engine, x->id, status, (sheaf_slice){NULL, 0}));
   CHECK_OK(sheaf_engine_on_data(w->engine, x->id, (sheaf_slice){reply, bytes}));
   sheaf_exchange_end end;
   sheaf_exchange_end_init(&end);
@@ -240,6 +242,7 @@ static void take(world *w, const sheaf_result *r) {
                    .lane = r->lane,
                    .error_class = r->error_class,
                    .attempts = r->attempts,
+                   .billing = r->billing,
                    .line = r->line,
                    .attempted = r->attempted};
   copy(end->id, sizeof end->id, r->custom_id);
@@ -534,6 +537,56 @@ TEST(a_run_that_only_collects_leaves_what_is_not_done_and_other_rows_alone) {
   world_close(&w);
 }
 
+/* Rows whose ids did not fit into what the provider was given have them in the spool alone. */
+TEST(a_spool_that_was_changed_stops_its_job_and_no_row_gets_anothers_id) {
+  world_init(&w);
+  w.options.batch_mode = SHEAF_BATCH_SUBMIT;
+  world_open(&w);
+  submit_rows(&w, 3);
+  run(&w, true);
+  world_close(&w);
+  w.options.batch_mode = SHEAF_BATCH_RUN;
+  static char whole[sizeof w.spool[1]];
+  memcpy(whole, w.spool[1], sizeof whole);
+  char *id = strstr(w.spool[1] + 8, "id 1");
+  for (size_t at = 0; id == NULL && at + 4 < w.spool_bytes[1]; at++)
+    if (memcmp(w.spool[1] + at, "id 1", 4) == 0) id = w.spool[1] + at;
+  CHECK(id != NULL);
+  if (id != NULL) id[3] = '9';
+  world_open(&w);
+  run(&w, true);
+  for (uint32_t i = 0; i < w.end_count; i++) CHECK(strcmp(w.ends[i].id, "id 9") != 0);
+  CHECK(w.end_count < 3);
+  sheaf_job_status status;
+  CHECK_OK(sheaf_engine_job_at(w.engine, 0, &status));
+  char message[256];
+  copy(message, sizeof message, status.message);
+  CHECK(strstr(message, "spool") != NULL);
+  world_close(&w);
+  memcpy(w.spool[1], whole, sizeof whole); /* restored: the next run brings them all */
+  w.end_count = 0;
+  world_open(&w);
+  run(&w, true);
+  CHECK_EQ(w.end_count, 3);
+  CHECK_EQ(w.creates, 1);
+  world_close(&w);
+}
+
+TEST(results_that_come_with_another_status_than_200_are_not_taken_for_none) {
+  world_init(&w);
+  w.results_status = 203;
+  w.options.rescue = SHEAF_RESCUE_OFF;
+  world_open(&w);
+  submit_rows(&w, 2);
+  run(&w, true);
+  CHECK_EQ(w.live, 0);
+  for (uint32_t i = 0; i < w.end_count; i++) { /* asked often enough: what they cost is not known */
+    CHECK_EQ(w.ends[i].error_class, SHEAF_CLASS_MISSING);
+    CHECK_EQ(w.ends[i].billing, SHEAF_BILLING_UNKNOWN);
+  }
+  world_close(&w);
+}
+
 TEST(a_cancelled_job_is_collected_as_far_as_it_got) {
   world_init(&w);
   w.runs_long = true;
@@ -596,6 +649,8 @@ int main(void) {
   RUN(a_submitted_job_is_collected_by_a_later_run);
   RUN(a_row_that_changed_since_it_was_submitted_is_noticed);
   RUN(a_run_that_only_collects_leaves_what_is_not_done_and_other_rows_alone);
+  RUN(a_spool_that_was_changed_stops_its_job_and_no_row_gets_anothers_id);
+  RUN(results_that_come_with_another_status_than_200_are_not_taken_for_none);
   RUN(a_cancelled_job_is_collected_as_far_as_it_got);
   RUN(a_job_past_its_time_is_cancelled_and_its_rows_run_live);
   return check_report();

@@ -13,7 +13,7 @@
 #ifndef WASM_JOBS_H
 #define WASM_JOBS_H
 
-#include "exports.h"
+#include "../exports.h"
 #include "spool.h"
 
 /* Turns jobs on, before the first step. state: the log of earlier runs, or none. Leaves in bytes what a

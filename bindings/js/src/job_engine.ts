@@ -10,7 +10,7 @@ import type { Core } from './core.js';
 import { Engine } from './engine.js';
 import { blame, SheafError } from './errors.js';
 import type { JobCalls, JobCore } from './job_core.js';
-import { End, Kind, Mail, noticeNames, RecordType, Status } from './layout.js';
+import { End, Kind, Lane, Mail, noticeNames, RecordType, Status } from './layout.js';
 import { ResultReader } from './result.js';
 import { random64 } from './state.js';
 import { type Direct, type Failure, isDirect, type Transport } from './transport.js';
@@ -54,10 +54,8 @@ export interface JobStatusText {
 }
 
 /** A record of an earlier run: flight (0: of none), type, content. */
-export type RecordText = [flight: number, type: number, content: Record<string, unknown>];
+export type RecordText = [flight: number, type: RecordType, content: Record<string, unknown>];
 
-const LANE_BATCH = 2;
-const JOB_KIND = 9; // WASM_MAIL_JOB
 const noRow = 2 ** 53; // calls of jobs belong to none
 
 /** One exchange under way. */
@@ -176,7 +174,7 @@ export class JobEngine {
   }
 
   /** The frame of a record of the host's own, or of a decision. */
-  frame(type: RecordType | 22, payload: Uint8Array): Uint8Array {
+  frame(type: RecordType, payload: Uint8Array): Uint8Array {
     this.checked(this.core.withBytes(payload, (at, bytes) => this.calls.log_frame(this.client, type, at, bytes)));
     return this.engine.copy(Mail.bytes);
   }
@@ -265,7 +263,7 @@ export class JobEngine {
       else if (kind === Kind.RESULT) this.finish();
       else if (kind === Kind.CANCEL) this.cancelled(engine.f64(Mail.exchange));
       else if (kind === Kind.APPEND) this.append();
-      else if (kind === JOB_KIND) this.home.changed(JSON.parse(engine.text(Mail.text)) as JobStatusText);
+      else if (kind === Kind.JOB) this.home.changed(JSON.parse(engine.text(Mail.text)) as JobStatusText);
       else if (kind === Kind.NOTICE) this.notice();
     }
   }
@@ -292,7 +290,7 @@ export class JobEngine {
 
   private finish(): void {
     const { engine, home } = this;
-    const lane = engine.u32(Mail.lane) === LANE_BATCH ? 'batch' : 'live';
+    const lane = engine.u32(Mail.lane) === Lane.BATCH ? 'batch' : 'live';
     if (home.isKnown(engine.f64(Mail.index))) return;
     const result = this.results.read();
     this.checked(this.calls.line(this.client));

@@ -20,6 +20,17 @@ export interface JobContext extends JobEngineSettings {
   seed(): bigint;
 }
 
+/** Options that mean something to requests as they come; the jobs module does not know them. */
+const live = new Set([
+  'merge', 'window', 'window_ms', 'max_batch', 'max_inputs', 'min_batch', 'max_wait_ms', 'delay_cost_nano', 'call_cost_nano', 'canary_pct',
+  'merge_failure_pct', 'dedup', 'cache_entries', 'cache_bytes_max', 'cache_ttl_ms', 'group_events', 'stream',
+]);
+
+/** A client's configuration, for jobs. */
+export function jobConfig(config: Record<string, unknown>, more: Record<string, unknown> | undefined): Record<string, unknown> {
+  return { ...Object.fromEntries(Object.entries(config).filter(([name]) => !live.has(name))), ...more, lane: 'batch' };
+}
+
 /** How far a run goes: the core's batch_mode. */
 export type Mode = 'run' | 'submit' | 'collect' | 'status' | 'cancel';
 
@@ -33,7 +44,6 @@ interface Opening {
   onProgress?: ((progress: JobProgress) => void) | undefined;
 }
 
-const Records = { run: 1, plan: 17, intent: 18, fact: 19, state: 20, over: 21, decision: 22 } as const;
 const partUsual = 8 << 20;
 const flushMs = 1000; // results wait for company in a part so long
 const encoder = new TextEncoder(), decoder = new TextDecoder();
@@ -54,7 +64,7 @@ interface Known {
 export function knownOf(records: readonly RecordText[]): Known {
   const known: Known = { requests: 0, createdAt: 0, flights: new Map(), isWhole: false };
   for (const [flight, type, content] of records) {
-    if (type === Records.run) {
+    if (type === RecordType.RUN) {
       if (content['whole'] === true) known.isWhole = true;
       if (known.createdAt) continue; // it is the first that says what was submitted
       known.requests = Number(content['requests'] ?? 0);
@@ -62,7 +72,7 @@ export function knownOf(records: readonly RecordText[]): Known {
       if ('metadata' in content) known.metadata = content['metadata'];
       continue;
     }
-    if (type === Records.plan)
+    if (type === RecordType.JOB_PLAN)
       known.flights.set(flight, {
         number: flight, state: 'prepared', provider: String(content['provider'] ?? ''), endpoint: String(content['endpoint'] ?? ''),
         model: String(content['model'] ?? ''), requests: Number(content['requests'] ?? 0), bytes: Number(content['bytes'] ?? 0), rescued: 0,
@@ -73,21 +83,21 @@ export function knownOf(records: readonly RecordText[]): Known {
   return known;
 }
 
-function learn(info: JobInfo, type: number, content: Record<string, unknown>): void {
+function learn(info: JobInfo, type: RecordType, content: Record<string, unknown>): void {
   const number = (name: string): number | undefined => (typeof content[name] === 'number' ? (content[name] as number) : undefined);
   const word = (name: string): string | undefined => (content[name] ? String(content[name]) : undefined);
-  if (type === Records.intent) info.state = 'submitting';
-  if (type === Records.fact && word('job')) {
+  if (type === RecordType.JOB_INTENT) info.state = 'submitting';
+  if (type === RecordType.JOB_FACT && word('job')) {
     info.state = 'queued';
     info.id = word('job') as string;
     info.createdAt = number('unix_ms') as number;
   }
-  if (type === Records.state) {
+  if (type === RecordType.JOB_STATE) {
     info.state = (word('state') ?? info.state) as JobState;
     for (const name of ['completed', 'failed'] as const) if (number(name) !== undefined) info[name] = number(name) as number;
     if (word('message')) info.message = word('message') as string;
   }
-  if (type === Records.over) {
+  if (type === RecordType.JOB_OVER) {
     info.state = 'collected';
     info.rescued = number('rescued') ?? 0;
     if (number('succeeded') !== undefined) info.completed = number('succeeded') as number;
@@ -151,7 +161,7 @@ export class JobRun {
     let engine: JobEngine | undefined;
     try {
       const records = (await store.read(id)) ?? new Uint8Array(0);
-      const config = { ...context.config, ...opening.config, lane: 'batch', batch_mode: mode, merge: 'off', dedup: 'off' };
+      const config = jobConfig(context.config, { ...opening.config, batch_mode: mode });
       let run: JobRun | undefined;
       engine = new JobEngine(await context.core(), config, context.seed(), context, {
         append: (frames) => (run as JobRun).append(frames),
@@ -188,7 +198,7 @@ export class JobRun {
     if (!begin) throw notFound(id);
     const frame = engine.frame(RecordType.RUN, encoder.encode(JSON.stringify(run)));
     await this.write([head, frame]);
-    this.known = knownOf([[0, Records.run, run]]);
+    this.known = knownOf([[0, RecordType.RUN, run]]);
   }
 
   /** Which rows have their results, and what those are for who asks. */
@@ -344,7 +354,7 @@ export class JobRun {
     const payload = new Uint8Array(8 + text.length);
     new DataView(payload.buffer).setBigUint64(0, BigInt(number), true);
     payload.set(text, 8);
-    await this.write([this.engine.frame(Records.decision, payload)]);
+    await this.write([this.engine.frame(RecordType.JOB_DECISION, payload)]);
   }
 
   // ---- What is known ----

@@ -4,7 +4,7 @@ import { SheafError } from './errors.js';
 import { withFigures } from './figures.js';
 import { jobLoaderOf } from './job_core.js';
 import { JobEngine } from './job_engine.js';
-import { type JobContext, JobRun, knownOf, type Mode, notFound, submissionOf } from './job_run.js';
+import { jobConfig, type JobContext, JobRun, knownOf, type Mode, notFound, submissionOf } from './job_run.js';
 import type {
   CollectOptions, JobCallOptions, JobClientOptions, JobOptions, JobProgress, JobResult, JobResults, Jobs, JobStore, LaneAnswer, LaneQuestion,
   Submission, SubmitJobsOptions, WaitOptions,
@@ -182,7 +182,7 @@ class JobsOf implements Jobs {
   private async idle(before?: JobEngine, config: Record<string, unknown> = {}): Promise<JobEngine> {
     await before?.close();
     const context = this.context();
-    return new JobEngine(await context.core(), { ...context.config, ...config, lane: 'batch', merge: 'off', dedup: 'off' }, context.seed(), context, nobody);
+    return new JobEngine(await context.core(), jobConfig(context.config, config), context.seed(), context, nobody);
   }
 
   async remove(id: string, options: JobCallOptions): Promise<void> {

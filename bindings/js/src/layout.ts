@@ -68,6 +68,7 @@ export const enum Kind {
   DISCARD = 6,
   NOTICE = 7,
   GROUP = 8,
+  JOB = 9,
 }
 
 export const enum Flag {
@@ -105,6 +106,18 @@ export const enum End {
 export const enum RecordType {
   RUN = 1,
   END = 4,
+  JOB_PLAN = 17,
+  JOB_INTENT = 18,
+  JOB_FACT = 19,
+  JOB_STATE = 20,
+  JOB_OVER = 21,
+  JOB_DECISION = 22,
+}
+
+/** How a request travelled. */
+export const enum Lane {
+  LIVE = 0,
+  BATCH = 2,
 }
 
 export const enum Status {

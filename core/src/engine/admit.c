@@ -399,10 +399,12 @@ static int32_t join_job(sheaf_engine *engine, sheaf__row *row) {
   }
   if (status == SHEAF_E_FIELD || status == SHEAF_E_TOO_LONG) {
     if (is_auto) return enqueue_new(engine, row);
-    end_unsent(engine, row, SHEAF_CLASS_INVALID_REQUEST,
-               status == SHEAF_E_FIELD
-                   ? "this body cannot travel in a batch job (it asks for a stream?): use lane live"
-                   : "this request alone is larger than a batch job may be: use lane live");
+    end_unsent(
+        engine, row, SHEAF_CLASS_INVALID_REQUEST,
+        status == SHEAF_E_FIELD
+            ? "this cannot travel in a batch job (it asks for a stream, or its custom_id is no "
+              "UTF-8?): use lane live"
+            : "this request alone is larger than a batch job may be: use lane live");
     return SHEAF_OK;
   }
   engine->next_index--;

@@ -239,7 +239,8 @@ int32_t sheaf_engine_on_data(sheaf_engine *engine, uint64_t exchange, sheaf_slic
   sheaf__call *call = reported(engine, exchange);
   if (call == NULL) return SHEAF_E_NOT_FOUND;
   if (call->over_limit) return SHEAF_E_LIMIT;
-  if (sheaf__is_flown(call) && call->exchange.stream && call->body.bytes > SHEAF__FLIGHT_BYTES_MAX)
+  if (sheaf__is_flown(call) && call->exchange.stream && call->http_status == 200 &&
+      call->body.bytes > SHEAF__FLIGHT_BYTES_MAX)
     return SHEAF_E_FULL;
   call->has_data = true;
   record(engine, call);

@@ -186,7 +186,7 @@ uint32_t sheaf__company_members_max(const sheaf_engine *engine, const sheaf__com
 uint64_t sheaf__company_inputs_max(const sheaf_engine *engine, const sheaf__company *company);
 sheaf__cost sheaf__company_cost(const sheaf_engine *engine, const sheaf__company *company);
 static inline bool sheaf__company_belongs(const sheaf__row *row) { /* it waits in one, or would */
-  return row->bond != NULL && row->bond->company != NULL;
+  return SHEAF__HAS_COMPANY && row->bond != NULL && row->bond->company != NULL;
 }
 void sheaf__company_call_out(sheaf_engine *engine, sheaf__company *company, sheaf__call *call);
 void sheaf__company_call_over(sheaf_engine *engine, sheaf__call *call, bool good);
@@ -209,7 +209,7 @@ bool sheaf__group_ends(sheaf_engine *engine, sheaf__call *call);
 void sheaf__groups_run(sheaf_engine *engine);
 void sheaf__groups_deinit(sheaf_engine *engine);
 static inline bool sheaf__in_group(const sheaf__row *row) {
-  return row->bond != NULL && row->bond->group != NULL;
+  return SHEAF__HAS_COMPANY && row->bond != NULL && row->bond->group != NULL;
 }
 
 void sheaf__group_apart(sheaf__group *group);

@@ -271,14 +271,15 @@ struct sheaf__flight {
   bool from_records;
   bool ready; /* full, or of an earlier run: nobody joins any more */
   bool begun;
-  bool parked;                /* nothing more in this run */
-  bool wants_turn;            /* fewer jobs than max_jobs must be there first */
-  bool has_turn;              /* it is one of them */
+  bool parked;         /* nothing more in this run */
+  bool wants_turn;     /* fewer jobs than max_jobs must be there first */
+  bool has_turn;       /* it is one of them */
   bool wants_exchange; /* a wish waits for the gate */
   bool is_out;         /* and now for its reply */
   bool dry;            /* the lane wanted nothing more when last asked */
   bool stuck;          /* action could not be carried out yet: again at the next step */
-  uint32_t tag;               /* of the record or timer it waits for */
+  uint32_t tag;        /* of the record it waits for */
+  uint32_t timer_tag;  /* of the timer */
   uint32_t record_type;
   uint64_t ticket; /* of the record it waits for; 0: none */
   sheaf_buf record;
@@ -660,6 +661,12 @@ static inline const uint8_t *sheaf__row_fingerprint(const sheaf__row *row) {
 #define SHEAF__HAS_LANES false
 #else
 #define SHEAF__HAS_LANES true
+#endif
+/* In the module for jobs every row travels alone, live or in a job. */
+#ifdef SHEAF_MODULE_JOBS
+#define SHEAF__HAS_COMPANY false
+#else
+#define SHEAF__HAS_COMPANY true
 #endif
 /* Structured answers are judged by the package itself. */
 #ifdef SHEAF_MODULE

@@ -114,9 +114,10 @@ static int32_t read_spool(sheaf_engine *engine, const sheaf__flight *f, uint64_t
                           size_t bytes) {
   char *place = to;
   while (bytes > 0) {
+    bool was_inside = engine->inside;
     engine->inside = true;
     int64_t got = engine->spool.read(engine->spool.ctx, f->id, at, place, bytes);
-    engine->inside = false;
+    engine->inside = was_inside;
     if (got <= 0) return got < 0 ? (int32_t)got : SHEAF_E_CORRUPT;
     place += got;
     at += (uint64_t)got;
@@ -181,6 +182,8 @@ int64_t sheaf__flight_body(sheaf_engine *engine, sheaf__flight *f, uint64_t offs
 bool sheaf__flight_chunk(sheaf_engine *engine, sheaf__call *call) {
   sheaf__flight *f = call->flight;
   if (!call->exchange.stream || call->http_status != 200) return true;
+  if (f->parked) sheaf_buf_reset(&call->body); /* nobody wants the rest */
+  if (f->parked) return true;
   if (!f->dry) return false;
   if (call->body.bytes == 0) return true;
   /* More may come while the lane is at these: they change places with those it is through with. */

@@ -38,10 +38,11 @@ static sheaf__flight *open_flight(const sheaf_engine *engine, const sheaf__row *
 }
 
 static int32_t spool_append(sheaf_engine *engine, sheaf__flight *f) {
+  bool was_inside = engine->inside;
   engine->inside = true;
   int32_t status =
       engine->spool.append(engine->spool.ctx, f->id, f->spool_bytes, sheaf_buf_slice(&f->entry));
-  engine->inside = false;
+  engine->inside = was_inside;
   if (status == SHEAF_OK) f->spool_bytes += f->entry.bytes;
   return status;
 }
@@ -101,10 +102,11 @@ static int32_t entry_fill(sheaf_engine *engine, sheaf__flight *f, uint64_t at, s
   if (bytes <= f->entry.bytes) return SHEAF_OK;
   int32_t status = sheaf_buf_reserve(&f->entry, bytes - f->entry.bytes);
   while (status == SHEAF_OK && f->entry.bytes < bytes) {
+    bool was_inside = engine->inside;
     engine->inside = true;
     int64_t got = engine->spool.read(engine->spool.ctx, f->id, at + f->entry.bytes,
                                      f->entry.data + f->entry.bytes, bytes - f->entry.bytes);
-    engine->inside = false;
+    engine->inside = was_inside;
     if (got < 0) return (int32_t)got;
     if (got == 0) break;
     f->entry.bytes += (size_t)got;
@@ -113,8 +115,9 @@ static int32_t entry_fill(sheaf_engine *engine, sheaf__flight *f, uint64_t at, s
 }
 
 /* f->record serves as scratch: no record is on its way while rows get out. */
-static int32_t read_entry(sheaf_engine *engine, sheaf__flight *f, uint64_t at,
+static int32_t read_entry(sheaf_engine *engine, sheaf__flight *f, const sheaf__lane_action *action,
                           sheaf_job_entry *entry) {
+  const uint64_t at = action->spool_at;
   sheaf_buf *scratch = &f->record;
   if (!engine->has_spool) return SHEAF_E_NOT_FOUND;
   sheaf_buf_reset(scratch);
@@ -128,6 +131,8 @@ static int32_t read_entry(sheaf_engine *engine, sheaf__flight *f, uint64_t at,
     if (status == SHEAF_OK)
       status = sheaf_job_entry_read(sheaf_buf_slice(&f->entry), scratch, &whole, entry);
   }
+  if (status == SHEAF_OK && sheaf_job_id_hash(entry->custom_id) != action->id_hash)
+    status = SHEAF_E_CORRUPT; /* a spool of another job lies there */
   return status;
 }
 
@@ -181,10 +186,10 @@ static bool wants_rescue(const sheaf_engine *engine, const sheaf_decoded *d, uin
 }
 
 /* The row as the source had it, but with the body that was made of it then. */
-static int32_t live_request(sheaf_engine *engine, sheaf__flight *f, uint64_t spool_at,
-                            sheaf_request *request) {
+static int32_t live_request(sheaf_engine *engine, sheaf__flight *f,
+                            const sheaf__lane_action *action, sheaf_request *request) {
   sheaf_job_entry entry;
-  int32_t status = read_entry(engine, f, spool_at, &entry);
+  int32_t status = read_entry(engine, f, action, &entry);
   if (status) return status;
   *request = SHEAF_REQUEST_INIT;
   status = f->setup.api->row_body(f->setup.api, entry.row, &request->body);
@@ -202,7 +207,7 @@ static int32_t live_request(sheaf_engine *engine, sheaf__flight *f, uint64_t spo
 static int32_t rescue(sheaf_engine *engine, sheaf__flight *f, const sheaf__lane_action *action,
                       sheaf__call *call, int64_t cost) {
   sheaf_request request;
-  int32_t status = live_request(engine, f, action->spool_at, &request);
+  int32_t status = live_request(engine, f, action, &request);
   sheaf__row *row = NULL;
   if (status == SHEAF_OK) status = sheaf__admit_again(engine, &request, action->index, &row);
   if (status) return status;
@@ -272,7 +277,7 @@ static int32_t stand_in(sheaf_engine *engine, sheaf__flight *f, const sheaf__lan
   sheaf_job_entry entry = {
       .struct_bytes = sizeof entry, .custom_id = action->custom_id, .line = action->line};
   if (action->custom_id.bytes == 0) {
-    int32_t status = read_entry(engine, f, action->spool_at, &entry);
+    int32_t status = read_entry(engine, f, action, &entry);
     if (status) return status;
   }
   sheaf_request request = SHEAF_REQUEST_INIT;
@@ -344,7 +349,6 @@ int32_t sheaf__flight_row_done(sheaf_engine *engine, sheaf__flight *f,
       call->decoded.error_class != SHEAF_CLASS_NONE)
     call->decoded.billing = SHEAF_BILLING_UNKNOWN;
   if (status == SHEAF_OK) {
-    engine->stats.attempts += was_sent(action);
     int64_t cost = row_price(engine, f, &call->decoded);
     bool again = f->setup.api != NULL && wants_rescue(engine, &call->decoded, action->index);
     if (again) {
@@ -367,6 +371,7 @@ int32_t sheaf__flight_row_done(sheaf_engine *engine, sheaf__flight *f,
     sheaf__call_release(engine, call);
     return status;
   }
+  engine->stats.attempts += was_sent(action);
   engine->rows_held--;
   f->reserved_usd_nano -= part; /* of the engine's, the tally took it */
   if (f->members) f->members--;

@@ -74,7 +74,7 @@ int32_t sheaf__flight_new(sheaf_engine *engine, uint64_t id, uint32_t route, uin
   f->path = path;
   if (route != UINT32_MAX) f->seat = engine->routes[route].seats[0];
   f->timer.tag = SHEAF__TIMER_FLIGHT;
-  sheaf_buf_init(&f->record, a, SHEAF_LOG_FRAME_BYTES_MAX);
+  sheaf_buf_init(&f->record, a, 2 * SHEAF_LINE_BYTES_MAX);
   sheaf_buf_init(&f->url, a, 1 << 16);
   sheaf_buf_init(&f->entry, a, 2 * SHEAF_LINE_BYTES_MAX);
   sheaf_buf_init(&f->chunk, a, (size_t)engine->options.reply_bytes_max);
@@ -146,9 +146,10 @@ static int32_t flight_over(sheaf_engine *engine, sheaf__flight *f) {
   int32_t status = sheaf__flight_remember(engine, f);
   if (status) return status;
   if (engine->has_spool) {
+    bool was_inside = engine->inside;
     engine->inside = true;
     engine->spool.drop(engine->spool.ctx, f->id);
-    engine->inside = false;
+    engine->inside = was_inside;
   }
   sheaf__flight_forget(engine, f);
   return SHEAF_OK;
@@ -220,14 +221,15 @@ static int32_t want_timer(sheaf_engine *engine, sheaf__flight *f,
   sheaf__heap_remove(&engine->timers, &f->timer);
   f->timer.key = action->at_ns;
   f->timer.seq = f->id;
-  f->tag = action->tag;
+  f->timer_tag = action->tag;
   return sheaf__heap_push(&engine->timers, &engine->allocator, &f->timer);
 }
 
 static int32_t want_seal(sheaf_engine *engine, const sheaf__flight *f) {
+  bool was_inside = engine->inside;
   engine->inside = true;
   int32_t status = engine->spool.seal(engine->spool.ctx, f->id);
-  engine->inside = false;
+  engine->inside = was_inside;
   return status;
 }
 
@@ -244,7 +246,11 @@ static int32_t carry_out(sheaf_engine *engine, sheaf__flight *f) {
     case SHEAF__WANT_TURN: f->wants_turn = true; return SHEAF_OK;
     case SHEAF__WANT_SEAL: return want_seal(engine, f);
     case SHEAF__WANT_NEWS: return sheaf__job_news_push(engine, f, action->news);
-    case SHEAF__ROW_DONE: return sheaf__flight_row_done(engine, f, action);
+    case SHEAF__ROW_DONE: {
+      int32_t status = sheaf__flight_row_done(engine, f, action);
+      if (status == SHEAF_OK || status == SHEAF_E_NOMEM) return status;
+      return sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_BROKEN});
+    }
     case SHEAF__FLIGHT_PARKED:
       f->parked = true;
       turn_back(engine, f);
@@ -293,7 +299,7 @@ int32_t sheaf__flight_tell(sheaf_engine *engine, sheaf__flight *f, sheaf__lane_i
 
 void sheaf__flight_timer(sheaf_engine *engine, sheaf__heap_node *node) {
   sheaf__flight *f = (sheaf__flight *)(void *)((char *)node - offsetof(sheaf__flight, timer));
-  sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_TIMER, .tag = f->tag});
+  sheaf__flight_tell(engine, f, &(sheaf__lane_input){.kind = SHEAF__IN_TIMER, .tag = f->timer_tag});
 }
 
 /* Those of an earlier run begin when the input has shown which of their rows are done. */

@@ -310,7 +310,7 @@ static int32_t launch_one(sheaf_engine *engine, sheaf__route *route) {
     return SHEAF_E_EMPTY;
   }
   /* The item is the first member of either. */
-  if (item->node.tag == SHEAF__ITEM_COMPANY)
+  if (SHEAF__HAS_COMPANY && item->node.tag == SHEAF__ITEM_COMPANY)
     return launch_company(engine, route, (sheaf__company *)(void *)item);
   return launch_row(engine, route, (sheaf__row *)(void *)item);
 }

@@ -45,9 +45,12 @@ static const sheaf_option options_table[] = {
     OPTION(reply_keep_bytes, 0, 1ull << 30, 16384,
            "reply memory a slot keeps between exchanges, bytes"),
     OPTION(max_tokens, 0, 10000000, 0, "output cap for requests that give none; 0: not sent"),
+#ifndef SHEAF_MODULE_JOBS
     CHOICE(stream, "no|yes", 1, 0, "ask for streamed replies"),
+#endif
     OPTION(context_tokens, 0, 1000000000, 0,
            "most tokens of a request, input and max_tokens; 0: not checked"),
+#ifndef SHEAF_MODULE_JOBS /* there they are 0: off */
     /* Defaults and ranges of the queue: what users of such clients know. */
     CHOICE(merge, "off|lossless|prompts", 2, SHEAF_MERGE_LOSSLESS,
            "what may share a call: nothing, lists of inputs, prompts"),
@@ -64,20 +67,25 @@ static const sheaf_option options_table[] = {
     OPTION(canary_pct, 0, 100, 2, "merged prompts that are also asked alone and compared, percent"),
     OPTION(merge_failure_pct, 1, 100, 20,
            "discarded of 32 calls above which prompts go alone, percent"),
+#endif
     OPTION(queue_bytes_max, 1ull << 20, 1ull << 40, 256ull << 20,
            "text of all requests inside, bytes"),
+#ifndef SHEAF_MODULE_JOBS
     CHOICE(dedup, "off|auto|all", 2, SHEAF_DEDUP_AUTO,
            "identical requests share: never, where answers repeat, always"),
     OPTION(cache_entries, 0, 1000000, 0, "answers kept for later twins; 0: none"),
     OPTION(cache_bytes_max, 1ull << 16, 1ull << 40, 64ull << 20,
            "bodies of the answers kept, bytes"),
     OPTION(cache_ttl_ms, 1, 604800000, 300000, "how long an answer is kept, ms"),
+#endif
     OPTION(class_wait_urgent_ms, 1, 604800000, 2000, "an urgent request goes next after, ms"),
     OPTION(class_wait_high_ms, 1, 604800000, 15000, "a high one, ms"),
     OPTION(class_wait_normal_ms, 1, 604800000, 120000, "a normal one, ms"),
     OPTION(class_wait_low_ms, 1, 604800000, 900000, "a low one, ms"),
     OPTION(class_wait_deferrable_ms, 1, 604800000, 21600000, "a deferrable one, ms"),
+#ifndef SHEAF_MODULE_JOBS
     CHOICE(group_events, "no|yes", 1, 0, "an event at every change of a group's state"),
+#endif
 #if !defined(SHEAF_MODULE) && !defined(SHEAF_DESCRIBED) /* the package reads answers by itself */
     CHOICE(json, "no|yes", 1, 0, "answers are JSON: read leniently, scored, asked again"),
     OPTION(json_retries, 0, 5, 1, "how often an answer that is not the JSON wanted is asked again"),

@@ -77,7 +77,7 @@ static int32_t make_rows(sheaf_engine *engine) {
   if (status) return status;
   /* Everything a row will ever be pushed into has room before the row exists, so that no push can
    * fail. */
-  status = sheaf__heap_reserve(&engine->timers, a, total);
+  status = sheaf__heap_reserve(&engine->timers, a, total + engine->flight_count);
   if (status) return status;
   status = sheaf__ring_reserve(
       &engine->events, a, (uint32_t)(sheaf__events_room(engine, total) - engine->events.count));

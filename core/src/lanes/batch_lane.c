@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/swar.h"
 
 #define FILL_PCT 95u    /* of the provider's maxima */
 #define AUTO_ROWS 5000u /* of a job that lane auto makes: small jobs end sooner */
@@ -96,9 +97,21 @@ static int32_t write_row(sheaf__batch *b, const sheaf__member *member) {
   return b->setup->api->row(b->setup->api, &facts, text, member->body, &b->scratch);
 }
 
+/* An id that is no UTF-8 would come back from the spool as another one. */
+static bool is_utf8(sheaf_slice text) {
+  const char *p = text.data, *end = text.data + text.bytes;
+  while (p < end) {
+    const char *q = (unsigned char)*p < 0x80 ? p + 1 : sheaf__skip_utf8(p, end);
+    if (q == p) return false;
+    p = q;
+  }
+  return true;
+}
+
 static int32_t batch_join(void *state, const sheaf__member *member, sheaf_buf *to) {
   sheaf__batch *b = state;
   if (b->setup->api == NULL) return SHEAF_E_UNSUPPORTED;
+  if (!is_utf8(member->custom_id)) return SHEAF_E_FIELD;
   if (b->rows.count == 0) b->is_inline = choose_inline(b, member->body.bytes);
   int32_t status = write_row(b, member);
   if (status == SHEAF_OK) status = b->scratch.status;
@@ -610,6 +623,14 @@ static int32_t batch_on_input(void *state, const sheaf__lane_input *in) {
   b->unix_ms = in->unix_ms;
   if (in->kind == SHEAF__IN_RECORD) return sheaf__batch_on_record(b, in);
   if (in->kind == SHEAF__IN_BEGIN) return begin(b), SHEAF_OK;
+  if (in->kind == SHEAF__IN_BROKEN) {
+    b->has_lines_left = false;
+    b->held = (sheaf_slice){NULL, 0};
+    park(b,
+         "what the spool holds of its rows cannot be read: restore the spool, then go on; or give "
+         "the job up (abandon)");
+    return SHEAF_OK;
+  }
   if (in->kind == SHEAF__IN_CANCEL) return on_cancel(b), SHEAF_OK;
   if (in->kind == SHEAF__IN_TURN) {
     b->state = SHEAF_JOB_SUBMITTING_STATE;

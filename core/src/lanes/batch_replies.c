@@ -206,7 +206,7 @@ static void on_poll_news(sheaf__batch *b, const sheaf__lane_input *in, const she
     mode == SHEAF_BATCH_RUN ? create_later(b) : note(b, SHEAF__STAGE_PARK);
   else if (terminal)
     collect(b, news);
-  else if (mode == SHEAF_BATCH_COLLECT)
+  else if (mode == SHEAF_BATCH_COLLECT || mode == SHEAF_BATCH_SUBMIT)
     note(b, SHEAF__STAGE_PARK);
   else if (b->cancelled_ns && b->now_ns - b->cancelled_ns > CANCEL_WAIT_NS) {
     b->is_incomplete = true; /* it may still run and be billed */
@@ -233,7 +233,7 @@ static void on_poll(sheaf__batch *b, const sheaf__lane_input *in) {
   } else if (is_missing(in) && ++b->lost >= LOST_MAX) {
     b->is_incomplete = true;
     fail(b, "the provider does not know the job any more", in->decoded->error_message);
-  } else if (b->setup->options->batch_mode > SHEAF_BATCH_SUBMIT) {
+  } else if (b->setup->options->batch_mode >= SHEAF_BATCH_SUBMIT) {
     if (!sheaf__batch_again(b, in->decoded->retry_after_ns))
       leave(b, "the provider could not be asked", in);
   } else {
@@ -261,7 +261,7 @@ static void on_cancel(sheaf__batch *b, const sheaf__lane_input *in) {
 /* ---- Results ---- */
 
 static void on_results(sheaf__batch *b, const sheaf__lane_input *in) {
-  if (is_good(in)) {
+  if (is_good(in) && in->reply->http_status == 200) { /* of no other were the lines handed on */
     sheaf__lines_end(&b->lines);
     b->has_lines_left = true;
     return;

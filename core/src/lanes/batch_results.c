@@ -14,6 +14,7 @@ static void fill(const sheaf__batch *b, const sheaf_job_row *row, sheaf__lane_ac
   action->line = sheaf__batch_line(b, row->index);
   action->kind = SHEAF__ROW_DONE;
   action->index = row->index;
+  action->id_hash = row->id_hash;
   action->spool_at = row->spool_at & ~SHEAF__SPOOL_NEEDED;
   memcpy(action->fingerprint, row->fingerprint, sizeof action->fingerprint);
 }

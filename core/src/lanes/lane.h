@@ -54,7 +54,8 @@ enum {
   SHEAF__IN_TIMER = 5,  /* the time it waited for has come */
   SHEAF__IN_RECORD = 6, /* recovering: one of its records of an earlier run, oldest first */
   SHEAF__IN_CANCEL = 7, /* the caller wants the job ended: collected as far as it got */
-  SHEAF__IN_TURN = 8    /* it may go on to the provider: fewer than max_jobs are there */
+  SHEAF__IN_TURN = 8,   /* it may go on to the provider: fewer than max_jobs are there */
+  SHEAF__IN_BROKEN = 9  /* what its spool holds of a row cannot be read, or is another row's */
 };
 
 typedef struct sheaf__lane_input {
@@ -102,6 +103,7 @@ typedef struct sheaf__lane_action {
   /* ROW_DONE. http_status and body as a live reply had them, for the provider to decode; status
    * 0: none came, class, billing and message are here. They live until the next call. */
   uint32_t line;
+  uint64_t id_hash; /* of its custom_id */
   uint32_t http_status;
   uint32_t error_class;
   uint32_t billing;

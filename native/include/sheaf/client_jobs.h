@@ -16,8 +16,9 @@
  * on: nothing is submitted twice, nothing is lost.
  *
  * Results are handed out at least once: a row counts as taken when fn has answered SHEAF_OK for it,
- * settle (if there is one) has answered SHEAF_OK after that, and its job's end is on the disk. A
- * process that dies before is followed by one that hands out the rows of that job again.
+ * settle (if there is one) has answered SHEAF_OK after that, and its job's end is on the disk or the
+ * call has returned. A process that dies before is followed by one that hands out the rows of that
+ * job again.
  *
  * Rows that a job does not bring (expired, missing, failed in a way that another try may mend) are
  * asked for again live, inside of wait, run and results, unless the option rescue is off.
@@ -60,8 +61,9 @@ typedef struct sheaf_jobs_options {
   const sheaf_endpoint *endpoints;
   /* NULL: defaults; its endpoints and batch_mode are ignored. lane: auto stays (few rows run live,
    * at once), anything else becomes batch. poll_interval_ms, batch_timeout_ms,
-   * max_requests_per_job, max_jobs, rescue, budget_usd_nano, ... are the engine's. prices and the
-   * ctx of tokens outlive the handle. */
+   * max_requests_per_job, max_jobs, rescue, ... are the engine's; budget_usd_nano holds for one
+   * call, with what jobs of before may cost at most set aside. prices and the ctx of tokens outlive
+   * the handle. */
   const sheaf_engine_options *engine;
   const struct sheaf_curl_options *curl; /* NULL: defaults */
   /* The state file, made where there is none; in a folder that is there. One process at a time
