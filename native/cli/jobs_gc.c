@@ -206,6 +206,12 @@ static int look(survey *it) {
   if (run->draining) return CLI_INTERRUPTED;
   if (status != SHEAF_OK || it->has_failed)
     return cli_say("%s", sheaf_status_text(status ? status : SHEAF_E_NOMEM)), CLI_HOST;
+  sheaf_job_status left = {.struct_bytes =
+                               sizeof left}; /* a list that was read to its end leaves none */
+  if (worst == NULL && sheaf_engine_job_at(run->engine, 0, &left) == SHEAF_OK)
+    return cli_say("%s: %.*s", run->place.endpoint.provider->name, (int)left.message.bytes,
+                   left.message.data),
+           CLI_ALL_FAILED;
   if (worst == NULL) return CLI_OK;
   cli_say("%s does not tell its jobs (%s)", run->place.endpoint.provider->name, worst);
   return CLI_ALL_FAILED;

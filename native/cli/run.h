@@ -72,7 +72,9 @@ uint64_t run_jobs_tick(run_state *run, uint64_t now);
 /* What stands open when the run ends. */
 typedef struct run_jobs_left {
   uint64_t jobs, undecided; /* undecided: of jobs */
-  uint64_t rows, rescued;
+  uint64_t rows;            /* of jobs that were created */
+  uint64_t unsent;          /* of jobs that were not */
+  uint64_t rescued;
 } run_jobs_left;
 run_jobs_left run_jobs_look(const run_state *run);
 /* Lines of the summary, and which command goes on. */

@@ -86,7 +86,7 @@ static int choose_state(run_state *run) {
 
 /* An output that is begun anew begins its jobs anew; those that still run are not forgotten by that. */
 static int set_aside(run_state *run) {
-  static const char *const ends[] = {"", "-wal", "-shm"};
+  static const char *const ends[] = {"", "-wal", "-shm", ".spool"};
   const char *state = run->jobs.state;
   sheaf_jobs_store *store = NULL;
   sheaf_jobs_store_totals totals = {.struct_bytes = sizeof totals};
@@ -100,7 +100,7 @@ static int set_aside(run_state *run) {
     cli_say(
         "%llu of the jobs of the earlier run are not collected: end them with sheaf jobs collect "
         "or "
-        "sheaf jobs cancel, --state %s, or move that file away",
+        "sheaf jobs cancel, --state %s, or move that file and its folder .spool away",
         (unsigned long long)(totals.jobs - totals.jobs_over), state);
     return CLI_USAGE;
   }
@@ -311,7 +311,11 @@ run_jobs_left run_jobs_look(const run_state *run) {
     if (status.state == SHEAF_JOB_UNDECIDED_STATE) left.undecided++;
     if (jobs_is_over(status.state)) continue;
     left.jobs++;
-    if (status.requests > status.ended) left.rows += status.requests - status.ended;
+    if (status.requests <= status.ended) continue;
+    if (status.job.bytes)
+      left.rows += status.requests - status.ended;
+    else
+      left.unsent += status.requests - status.ended;
   }
   return left;
 }
@@ -363,6 +367,12 @@ void run_jobs_say_next(const run_state *run, const run_jobs_left *left) {
     fprintf(stderr, "Then, to go on: sheaf jobs wait --state %s\n", state);
     return;
   }
+  if (left->unsent)
+    fprintf(
+        to,
+        "%llu requests wait for their job to be created. To go on: sheaf jobs wait --state %s\n",
+        (unsigned long long)left->unsent, state);
+  if (left->rows == 0) return;
   fprintf(to,
           "%llu requests are with the provider. To wait for them: sheaf jobs wait --state %s; to "
           "fetch what is done: sheaf jobs collect --state %s\n",

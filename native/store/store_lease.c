@@ -34,13 +34,14 @@ static size_t read_small(const char *path, char *to, size_t capacity) {
 }
 
 /* Field 22 of /proc/PID/stat (proc(5)); the name before it may hold anything, so it is counted from
- * the last bracket. */
+ * the last bracket. -1: it has ended, and nobody has asked for its exit code yet (state Z or X). */
 static int64_t started_of(int64_t pid) {
   char path[64];
   char text[1024];
   snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
   if (read_small(path, text, sizeof text) == 0) return 0;
   const char *at = strrchr(text, ')');
+  if (at != NULL && at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X')) return -1;
   for (int field = 2; at != NULL && field < 22; field++) at = strchr(at + 1, ' ');
   return at == NULL ? 0 : strtoll(at, NULL, 10);
 }
@@ -78,6 +79,7 @@ static bool is_alive(sqlite3_stmt *sql) {
   if (here.boot[0] != '\0' && is_text(sheaf__store_text(sql, 3), here.boot)) {
     if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) return false;
     int64_t now = started_of(pid);
+    if (now < 0) return false;
     return started == 0 || now == 0 || started == now;
   }
   return sqlite3_column_int64(sql, 6) > sheaf__store_unix_ms();

@@ -108,6 +108,16 @@ static sheaf__spool_file *make_place(sheaf__jobs_spool *spool) {
   return oldest;
 }
 
+static bool sync_parent(const char *folder) {
+  const char *slash = strrchr(folder, '/');
+  if (slash == NULL) return sheaf__store_sync_folder(".");
+  if (slash == folder) return sheaf__store_sync_folder("/");
+  char *parent = strndup(folder, (size_t)(slash - folder));
+  bool synced = parent != NULL && sheaf__store_sync_folder(parent);
+  free(parent);
+  return synced;
+}
+
 static int open_path(const sheaf_jobs_store *store, const char *path, bool make) {
   const sheaf__jobs_spool *spool = &store->spool;
   int access = store->read_only ? O_RDONLY : O_RDWR;
@@ -115,6 +125,7 @@ static int open_path(const sheaf_jobs_store *store, const char *path, bool make)
   int fd = open(path, flags, 0600);
   if (fd >= 0 || errno != ENOENT || !make) return fd;
   if (mkdir(spool->folder, 0700) != 0 && errno != EEXIST) return -1;
+  if (!sync_parent(spool->folder)) return -1; /* a plan may not outlive the folder of its rows */
   return open(path, flags, 0600);
 }
 

@@ -88,7 +88,8 @@ void sj_check_result(sj_world *w, const sheaf_result *r) {
   }
   /* The house's rule: what was never attempted has no line, so that a resume runs it. */
   if (!r->attempted && r->error_class != SHEAF_CLASS_INVALID_REQUEST) {
-    if (row->charged && !row->ranged) /* what an earlier host sent, its range tells the next */
+    if (row->charged && !row->ranged &&
+        !w->doubled) /* what an earlier host sent, its range tells the next */
       sj_fail(w, "not attempted, but it was paid for", r->index, r->error_class);
     return;
   }
@@ -177,6 +178,16 @@ void sj_check_known(sj_world *w, const sj_job *job) {
 
 /* ---- Live calls ---- */
 
+/* The job that the records name failed because too much was queued already, and said so. */
+static bool is_only_full(sj_world *w, const sj_row *row) {
+  const sj_flight *f = &w->flights[row->flight];
+  const sj_job *job = row->flight && f->job[0] ? sj_job_find(w, row->place, f->job) : NULL;
+  if (job == NULL || job->foreign || job->fate != SJ_FULL || !job->final || job->cancel_ns)
+    return false;
+  uint32_t dialect = w->config.dialect[row->place];
+  return dialect != SJ_MISTRAL && dialect != SJ_ANTHROPIC; /* these have no word for it */
+}
+
 void sj_check_live(sj_world *w, int32_t row, uint32_t place) {
   if (row < 0) {
     sj_fail(w, "a live call of no row", place, 0);
@@ -187,6 +198,10 @@ void sj_check_live(sj_world *w, int32_t row, uint32_t place) {
   for (uint32_t i = 0; i < w->job_count; i++)
     if (!w->jobs[i].foreign) sj_job_settle(w, &w->jobs[i]);
   if (r->has_line || r->ended) sj_fail(w, "sent live after its end", (uint64_t)row, 0);
+  const sj_config *c = &w->config;
+  bool rejected = c->call_permille[SJ_REJECTS] || c->cancels || w->decisions || w->doubled;
+  if (is_only_full(w, r) && !rejected)
+    sj_fail(w, "sent live though its job may go later", (uint64_t)row, 0);
   if (has_result(w, (uint64_t)row))
     sj_fail(w, "sent live though its job has a good line for it", (uint64_t)row, 0);
   for (uint32_t i = 0; i < w->job_count; i++) {

@@ -173,7 +173,8 @@ void sj_config_draw(sj_config *c, uint64_t seed) {
   c->calm_ns = (60 + sj_draw(c, 20000, SJ_CONFIG, 65, 0)) * SJ_SECOND;
   draw_options(c);
   if (on(c, 66, 850)) draw_fates(c);
-  if (c->budget) c->options.budget_usd_nano = 200 + sj_draw(c, 40000, SJ_CONFIG, 74, 0);
+  static const uint64_t nano_a_row[] = {10, 100, 300};
+  if (c->budget) c->options.budget_usd_nano = c->rows * pick(c, 74, nano_a_row, 3);
 }
 
 /* Few rows and no chance: the crashes are all there is. */

@@ -107,7 +107,8 @@ static int32_t admit(void *ctx, uint64_t index, const sheaf_request *request,
   wasm_jobs *jobs = ctx;
   (void)request, (void)fingerprint;
   if (index / 8 >= jobs->ended.bytes) return SHEAF_OK;
-  if (!((uint8_t)jobs->ended.data[index / 8] >> (index % 8) & 1u)) return SHEAF_OK;
+  uint32_t bits = (uint8_t)jobs->ended.data[index / 8];
+  if (!(bits >> (index % 8) & 1u)) return SHEAF_OK;
   jobs->client->mail.flags = WASM_FLAG_SKIPPED;
   return SHEAF_E_END;
 }

@@ -276,15 +276,10 @@ export class JobEngine {
       this.core.refresh();
       this.poke();
     };
-    this.writes = this.writes.then(async () => {
-      if (this.failure) return stored(Status.E_STORE);
-      try {
-        await this.home.append(frames);
-        stored(0);
-      } catch (error) {
-        this.failure = { error };
-        stored(Status.E_STORE);
-      }
+    const kept = this.home.append(frames); // begun at once: frames go in the order in which they were made
+    this.writes = this.writes.then(() => kept).then(() => stored(0), (error: unknown) => {
+      this.failure ??= { error };
+      stored(Status.E_STORE);
     });
   }
 

@@ -3,7 +3,10 @@
 //
 //   records          what the engine appends, after the results before it and the rows that it speaks of
 //   rows-J-N         the N-th part of the rows of job J, until every one of them has its result
-//   results-N        lines of results: the row's index, a space, the output line of the command
+//   results-RANDOM   lines of results: the row's index, a space, the output line of the command; a record names each such
+//                    part, so that none is looked for that is not there, and none is overwritten
+//
+// Each frame of the records carries the sum of the one before: frames are written in the order in which they are made.
 
 import { blame, SheafError } from './errors.js';
 import { type JobCore } from './job_core.js';
@@ -50,7 +53,8 @@ const encoder = new TextEncoder(), decoder = new TextDecoder();
 const lf = 10, space = 32;
 
 const rowsName = (flight: number, n: number): string => `rows-${flight}-${String(n).padStart(6, '0')}`;
-const resultsName = (n: number): string => `results-${String(n).padStart(6, '0')}`;
+export const drawn = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** What the records say of a submission, without an engine's help. */
 interface Known {
@@ -59,13 +63,16 @@ interface Known {
   createdAt: number;
   flights: Map<number, JobInfo>;
   isWhole: boolean;
+  /** Parts that hold results. */
+  parts: string[];
 }
 
 export function knownOf(records: readonly RecordText[]): Known {
-  const known: Known = { requests: 0, createdAt: 0, flights: new Map(), isWhole: false };
+  const known: Known = { requests: 0, createdAt: 0, flights: new Map(), isWhole: false, parts: [] };
   for (const [flight, type, content] of records) {
     if (type === RecordType.RUN) {
       if (content['whole'] === true) known.isWhole = true;
+      if (typeof content['results'] === 'string') known.parts.push(content['results']);
       if (known.createdAt) continue; // it is the first that says what was submitted
       known.requests = Number(content['requests'] ?? 0);
       known.createdAt = Number(content['created_unix_ms'] ?? 0);
@@ -139,13 +146,13 @@ export class JobRun {
   done = 0;
   private succeeded = 0;
   private at = 0;
-  private parts = 0;
   private readonly ended = new Set<number>();
   private pending: Uint8Array[] = [];
   private pendingBytes = 0;
-  private flushing: Promise<void> = Promise.resolve();
+  /** What goes into the store, one after another. */
+  private queue: Promise<void> = Promise.resolve();
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private known: Known = { requests: 0, createdAt: 0, flights: new Map(), isWhole: false };
+  private known: Known = { requests: 0, createdAt: 0, flights: new Map(), isWhole: false, parts: [] };
   private failure: { error: unknown } | undefined;
   private isClosed = false;
 
@@ -196,8 +203,8 @@ export class JobRun {
       throw new SheafError(`${id}: it was submitted with ${this.known.requests} requests, these are ${begin.requests}; give another id`, 'E_OTHER_RUN', 'id');
     if (valid > 0) return;
     if (!begin) throw notFound(id);
-    const frame = engine.frame(RecordType.RUN, encoder.encode(JSON.stringify(run)));
-    await this.write([head, frame]);
+    await this.enqueue(() => this.write(head));
+    await this.record(run);
     this.known = knownOf([[0, RecordType.RUN, run]]);
   }
 
@@ -211,8 +218,9 @@ export class JobRun {
 
   private async *stored(): AsyncGenerator<[index: number, line: Uint8Array], void, undefined> {
     const { id, store } = this.opening;
-    let n = 0;
-    for (let part: Uint8Array | undefined; (part = await store.get(id, resultsName(n))); n++) {
+    for (const name of this.known.parts.slice()) {
+      const part = await store.get(id, name);
+      if (!part) throw new SheafError(`${id}: a part of its results is not in the store (yet): ${name}`, 'E_STORE', 'store');
       for (let from = 0; from < part.length;) {
         const end = part.indexOf(lf, from), gap = part.indexOf(space, from);
         if (end < 0 || gap < 0) throw new SheafError(`${id}: its results are damaged`, 'E_CORRUPT', 'id');
@@ -220,7 +228,6 @@ export class JobRun {
         from = end + 1;
       }
     }
-    this.parts = Math.max(this.parts, n);
   }
 
   /** The results that the store had when it was opened. */
@@ -253,7 +260,7 @@ export class JobRun {
   async whole(): Promise<void> {
     if (this.known.isWhole) return;
     this.known.isWhole = true;
-    await this.write([this.engine.frame(RecordType.RUN, encoder.encode('{"whole":true}'))]);
+    await this.record({ whole: true });
   }
 
   /** Runs until there is nothing more to do in this mode. */
@@ -276,48 +283,56 @@ export class JobRun {
     this.pendingBytes += entry.length;
     this.fresh.push(Object.assign(result, { lane }));
     this.onFresh?.();
-    if (this.pendingBytes >= (this.opening.store.partBytes ?? partUsual) / 2) void this.flush();
-    else this.timer ??= setTimeout(() => void this.flush(), flushMs);
+    if (this.pendingBytes >= (this.opening.store.partBytes ?? partUsual) / 2) this.flush();
+    else this.timer ??= setTimeout(() => this.flush(), flushMs);
     this.report();
   }
 
-  /** Results so far, durable. */
-  private flush(): Promise<void> {
+  /** Results so far, on their way into the store. */
+  private flush(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    return (this.flushing = this.flushing.then(async () => {
-      if (this.failure) throw this.failure.error;
-      const lines = this.pending;
-      if (lines.length === 0) return;
-      const { store, id } = this.opening, most = store.partBytes ?? partUsual;
-      this.pending = [];
-      this.pendingBytes = 0;
-      try {
-        for (let from = 0; from < lines.length;) {
-          let bytes = (lines[from] as Uint8Array).length, to = from + 1;
-          while (to < lines.length && bytes + (lines[to] as Uint8Array).length <= most) bytes += (lines[to++] as Uint8Array).length;
-          await store.put(id, resultsName(this.parts++), joined(lines.slice(from, to), bytes));
-          from = to;
-        }
-      } catch (error) {
-        this.failure = { error };
-        throw error;
-      }
-    })).catch((error: unknown) => {
-      this.failure ??= { error };
+    const lines = this.pending, { store, id } = this.opening, most = store.partBytes ?? partUsual;
+    this.pending = [];
+    this.pendingBytes = 0;
+    for (let from = 0; from < lines.length;) {
+      let bytes = (lines[from] as Uint8Array).length, to = from + 1;
+      while (to < lines.length && bytes + (lines[to] as Uint8Array).length <= most) bytes += (lines[to++] as Uint8Array).length;
+      const name = `results-${drawn()}`, part = joined(lines.slice(from, to), bytes);
+      from = to;
+      this.record({ results: name }, async () => store.put(id, name, part)).catch(() => {}); // settle tells
+    }
+  }
+
+  /** A record of the host's own; `before`: what is to be in the store first. */
+  private record(content: object, before?: () => Promise<void>): Promise<void> {
+    const frame = this.engine.frame(RecordType.RUN, encoder.encode(JSON.stringify(content)));
+    return this.enqueue(async () => {
+      await before?.();
+      await this.write(frame);
     });
   }
 
-  private async append(frames: Uint8Array): Promise<void> {
-    await this.flush();
-    if (this.failure) throw this.failure.error;
-    await this.saveRows();
-    await this.write([frames]);
-    await this.forgetRows();
+  private enqueue(act: () => Promise<void>): Promise<void> {
+    const next = this.queue.then(() => {
+      if (this.failure) throw this.failure.error;
+      return act();
+    });
+    this.queue = next.catch((error: unknown) => void (this.failure ??= { error }));
+    return next;
   }
 
-  private async write(pieces: readonly Uint8Array[]): Promise<void> {
-    const bytes = joined(pieces, pieces.reduce((sum, piece) => sum + piece.length, 0));
+  /** Results that were told before these records are in the store before them, and so are the rows that they speak of. */
+  private append(frames: Uint8Array): Promise<void> {
+    this.flush();
+    return this.enqueue(async () => {
+      await this.saveRows();
+      await this.write(frames);
+      await this.forgetRows();
+    });
+  }
+
+  private async write(bytes: Uint8Array): Promise<void> {
     await this.opening.store.append(this.opening.id, this.at, bytes);
     this.at += bytes.length;
   }
@@ -341,7 +356,8 @@ export class JobRun {
   }
 
   private async settle(): Promise<void> {
-    await this.flush();
+    this.flush();
+    await this.queue;
     if (this.failure) throw this.failure.error;
     await this.forgetRows();
   }
@@ -354,7 +370,8 @@ export class JobRun {
     const payload = new Uint8Array(8 + text.length);
     new DataView(payload.buffer).setBigUint64(0, BigInt(number), true);
     payload.set(text, 8);
-    await this.write([this.engine.frame(RecordType.JOB_DECISION, payload)]);
+    const frame = this.engine.frame(RecordType.JOB_DECISION, payload);
+    await this.enqueue(() => this.write(frame));
   }
 
   // ---- What is known ----
@@ -394,8 +411,9 @@ export class JobRun {
     if (this.isClosed) return;
     clearTimeout(this.timer);
     try {
+      this.flush();
       await this.engine.close();
-      await this.flush();
+      await this.queue;
     } finally {
       this.isClosed = true;
       this.unlock?.();

@@ -4,7 +4,7 @@ import { SheafError } from './errors.js';
 import { withFigures } from './figures.js';
 import { jobLoaderOf } from './job_core.js';
 import { JobEngine } from './job_engine.js';
-import { jobConfig, type JobContext, JobRun, knownOf, type Mode, notFound, submissionOf } from './job_run.js';
+import { drawn, jobConfig, type JobContext, JobRun, knownOf, type Mode, notFound, submissionOf } from './job_run.js';
 import type {
   CollectOptions, JobCallOptions, JobClientOptions, JobOptions, JobProgress, JobResult, JobResults, Jobs, JobStore, LaneAnswer, LaneQuestion,
   Submission, SubmitJobsOptions, WaitOptions,
@@ -39,8 +39,6 @@ function storeOf(options: JobCallOptions | undefined): JobStore {
   return store;
 }
 
-const drawnId = (): string => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-
 const partial = ({ id, requests }: Submission): SheafError => new SheafError(
   `${id}: not all of its ${requests} requests are in the store: submit the same ones again with this id, nothing is sent twice`, 'E_PARTIAL', 'id');
 
@@ -67,7 +65,7 @@ class JobsOf implements Jobs {
   }
 
   async submit(source: Source, options: SubmitJobsOptions): Promise<Submission> {
-    const store = storeOf(options), { id = drawnId(), metadata, signal } = options;
+    const store = storeOf(options), { id = drawn(), metadata, signal } = options;
     // All of them first: how many they are is the first thing that the records say.
     const lines: { line: string; flags: number }[] = [];
     for await (const request of source) {

@@ -5,7 +5,8 @@
  *                             whether it was created is not known: found in the list, created
  *                             again, or left for a person
  *
- * batch_lane.c is the machine, batch_records.c what is written of it, batch_replies.c what replies do to it, batch_results.c the lines. */
+ * batch_lane.c is the machine, batch_join.c the way in, batch_records.c what is written of it,
+ * batch_replies.c what replies do to it, batch_results.c the lines. */
 #ifndef SHEAF_BATCH_LANE_H
 #define SHEAF_BATCH_LANE_H
 
@@ -133,6 +134,10 @@ bool sheaf__batch_is_terminal(uint32_t state);
 /* There is no job, nor will there be: its rows end as the state says. */
 void sheaf__batch_end(sheaf__batch *b, uint32_t state);
 void sheaf__batch_poll_later(sheaf__batch *b, uint64_t hint_ns);
+
+/* ---- batch_join.c: as the lane's slots ---- */
+int32_t sheaf__batch_join(void *state, const sheaf__member *member, sheaf_buf *to);
+void sheaf__batch_joined(void *state);
 
 /* ---- batch_records.c ---- */
 /* False: no memory. */

@@ -199,9 +199,8 @@ static void on_poll_news(sheaf__batch *b, const sheaf__lane_input *in, const she
     sheaf__batch_poll_later(b, hint);
     return;
   }
-  if (mode == SHEAF_BATCH_STATUS ||
-      (mode == SHEAF_BATCH_CANCEL && (!terminal || b->rows.count == 0)))
-    note(b, SHEAF__STAGE_PARK);
+  if (mode == SHEAF_BATCH_STATUS || mode == SHEAF_BATCH_CANCEL)
+    note(b, SHEAF__STAGE_PARK); /* rows are a later run's, which has somewhere to put them */
   else if (terminal && b->state == SHEAF_JOB_FAILED_STATE && news->is_full && !b->is_unwanted)
     mode == SHEAF_BATCH_RUN ? create_later(b) : note(b, SHEAF__STAGE_PARK);
   else if (terminal)
@@ -456,11 +455,19 @@ bool sheaf__batch_next_listed(sheaf__batch *b, sheaf__lane_action *action) {
     action->news = &b->listed;
     return true;
   }
+  if (status == SHEAF_E_NOMEM) {
+    action->kind = SHEAF__WANT_MEMORY;
+    return true;
+  }
   b->is_listing = false;
   bool more = status == SHEAF_E_END && page.bytes != 0 &&
               !sheaf__slice_equal(page, sheaf_buf_slice(&b->page)) && ++b->pages < PAGES_MAX;
   if (more) more = keep(&b->page, page);
-  sheaf__batch_go(b, more ? SHEAF__STAGE_LIST : SHEAF__STAGE_GONE);
+  bool is_whole = status == SHEAF_E_END && b->pages < PAGES_MAX;
+  sheaf__batch_go(b, more ? SHEAF__STAGE_LIST : is_whole ? SHEAF__STAGE_GONE : SHEAF__STAGE_PARK);
+  if (!more && !is_whole)
+    sheaf__batch_say(b, "the provider's list of jobs could not be read to its end",
+                     (sheaf_slice){NULL, 0});
   action->kind = SHEAF__WANT_MEMORY; /* asked again at once */
   return true;
 }
