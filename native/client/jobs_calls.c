@@ -93,7 +93,8 @@ int32_t sheaf_jobs_wait(sheaf_jobs *jobs, uint64_t timeout_ms, sheaf_jobs_result
   return status ? status : sheaf__jobs_drive(&call);
 }
 
-/* One job or all that are not over are decided upon in the state file: whoever opens it next acts on it, should this call die. */
+/* One job or all that are not over are decided upon in the state file: whoever opens it next acts
+ * on it, should this call die. */
 static int32_t decide(sheaf_jobs_store *store, uint64_t flight) {
   const sheaf_slice cancel = SHEAF_LITERAL("cancel"), none = {NULL, 0};
   sheaf_jobs_store_job job = {.struct_bytes = sizeof job};

@@ -52,7 +52,7 @@ static void fail_run(sheaf__jobs_call *call, int32_t status) {
 static void obey(sheaf__jobs_call *call, uint64_t now) {
   const uint32_t stops = atomic_load(&call->jobs->stops);
   const bool is_late = now >= call->end_ns;
-  if ((stops > 0 || is_late) && !call->draining) {
+  if ((stops > 0 || is_late || call->is_ending) && !call->draining) {
     call->draining = true;
     sheaf_engine_drain(call->engine);
   }
@@ -66,6 +66,7 @@ static void obey(sheaf__jobs_call *call, uint64_t now) {
 /* ---- The loop ---- */
 
 static uint64_t time_to_wait(const sheaf__jobs_call *call, uint64_t now) {
+  if (call->is_ending && !call->draining) return 0;
   uint64_t at = sheaf_engine_timeout_ns(call->engine);
   const uint64_t wait_ms = sheaf_jobs_store_wait_ms(call->store);
   if (wait_ms < (SHEAF_NEVER - now) / MS && now + wait_ms * MS < at) at = now + wait_ms * MS;

@@ -71,8 +71,8 @@ typedef struct sheaf__jobs_call {
   /* ---- How it goes ---- */
   uint64_t end_ns; /* nothing new begins after it */
   bool draining, aborted, stopped, is_over, key_stopped;
-  bool has_refused; /* fn: it is not asked again */
-  bool not_settled; /* nor is settle */
+  bool is_ending;   /* a result was not taken: no more are shown */
+  bool not_settled; /* settle is not asked again */
   bool held_back;   /* a result came that nobody takes here: the call ends */
   uint64_t unsent;  /* rows that ended unsent, or were not shown: they come again */
   bool is_whole;    /* every row of the list is in a prepared job, or over */

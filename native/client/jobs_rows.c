@@ -162,9 +162,18 @@ sheaf_source sheaf__jobs_source(sheaf__jobs_call *call) {
 /* It has no end yet: cut short by the end of the call, or a failure that had got another try
  * without it. */
 static bool is_cut_short(const sheaf__jobs_call *call, const sheaf_result *r) {
-  if (call->has_refused || r->error_class == SHEAF_CLASS_STORE) return true;
+  if (r->error_class == SHEAF_CLASS_STORE) return true;
   if (call->draining || call->failure) return !r->ok;
   return r->error_class == SHEAF_CLASS_CANCELLED && r->lane != SHEAF_LANE_BATCH;
+}
+
+/* The call ends, but what is under way is let end: a create call that is broken off leaves a job of
+ * which nobody knows whether it exists. Until the engine drains, which keeps this row's job from
+ * being over, the row waits. */
+static int32_t end_call(sheaf__jobs_call *call, int32_t status, const char *sentence) {
+  sheaf__jobs_fail(call, status, sentence);
+  call->is_ending = true;
+  return SHEAF_E_LATER;
 }
 
 /* Without anybody to take it: what the call comes to. */
@@ -172,15 +181,15 @@ static int32_t nobody_takes(sheaf__jobs_call *call, const sheaf_result *r) {
   char sentence[SHEAF__SAID_BYTES];
   if (call->mode != SHEAF_BATCH_SUBMIT || (r->lane == SHEAF_LANE_BATCH && r->attempted)) {
     call->held_back = true;
-    return sheaf__jobs_fail(call, SHEAF_E_LATER,
-                            "jobs of this state file are done: take their results first "
-                            "(sheaf_jobs_results), or give fn");
+    return end_call(call, SHEAF_E_LATER,
+                    "jobs of this state file are done: take their results first "
+                    "(sheaf_jobs_results), or give fn");
   }
   snprintf(sentence, sizeof sentence, "request %" PRIu64 " ended without a job: %.*s", r->index + 1,
            (int)(r->error_message.bytes < 512 ? r->error_message.bytes : 512),
            r->error_message.data ? r->error_message.data : "");
   bool is_money = r->error_class == SHEAF_CLASS_BUDGET;
-  return sheaf__jobs_fail(call, is_money ? SHEAF_E_LIMIT : SHEAF_E_FIELD, sentence);
+  return end_call(call, is_money ? SHEAF_E_LIMIT : SHEAF_E_FIELD, sentence);
 }
 
 /* Servers have repeated the key in their refusals. */
@@ -208,6 +217,7 @@ static void show_job(const sheaf__jobs_call *call, const sheaf_job_status *job) 
 
 static int32_t put_result(sheaf__jobs_call *call, const sheaf_result *r) {
   if (sheaf__marks_have(&call->taken, r->index)) return SHEAF_OK;
+  if (call->is_ending) return call->draining ? SHEAF_OK : SHEAF_E_LATER;
   if (is_cut_short(call, r)) {
     call->unsent++;
     return SHEAF_OK;
@@ -215,8 +225,7 @@ static int32_t put_result(sheaf__jobs_call *call, const sheaf_result *r) {
   bool drops = call->drops && r->error_class == SHEAF_CLASS_CANCELLED;
   if (call->fn == NULL && !drops) return nobody_takes(call, r);
   int32_t status = call->fn != NULL ? hand_out(call, r) : SHEAF_OK;
-  call->has_refused = status != SHEAF_OK;
-  if (status) return sheaf__jobs_fail(call, status, "fn did not take a result");
+  if (status) return end_call(call, status, "fn did not take a result");
   /* What never was sent is sent when its list comes again, unless it cannot be. */
   if (!r->attempted && r->error_class != SHEAF_CLASS_INVALID_REQUEST) {
     call->unsent++;
@@ -224,7 +233,7 @@ static int32_t put_result(sheaf__jobs_call *call, const sheaf_result *r) {
   }
   status = sheaf__marks_add(&call->taken, r->index);
   call->has_new_marks = true;
-  return status ? sheaf__jobs_fail(call, status, NULL) : SHEAF_OK;
+  return status ? end_call(call, status, NULL) : SHEAF_OK;
 }
 
 int32_t sheaf__jobs_put(void *ctx, const sheaf_event *event) {

@@ -139,7 +139,7 @@ static void read_record(sj_world *w, const sj_record *record, bool durable) {
     case SHEAF_RECORD_JOB_FACT:
       if (r.job.bytes) copy_slice(f->job, sizeof f->job, r.job);
       w->adopted += r.adopted;
-      for (uint32_t i = 0; i < w->job_count && r.adopted && !w->decisions; i++)
+      for (uint32_t i = 0; i < w->job_count && r.adopted && !w->decisions && !w->doubled; i++)
         if (strcmp(w->jobs[i].id, f->job) == 0 && !w->jobs[i].foreign &&
             w->jobs[i].flight != r.flight)
           sj_fail(w, "a job took another's for its own", r.flight, w->jobs[i].flight);

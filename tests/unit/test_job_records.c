@@ -352,7 +352,6 @@ TEST(every_prefix_is_an_error_and_every_change_an_error_or_a_record) {
 TEST(each_refused_allocation_is_told_and_leaks_nothing) {
   const sheaf_job_record r = full_record(SHEAF_RECORD_JOB_FACT);
   const sheaf_job_entry entry = {.custom_id = SHEAF_LITERAL("a\nb"),
-                                 .url = SHEAF_LITERAL("/v1/chat/completions"),
                                  .row = SHEAF_LITERAL("{\"custom_id\":\"r0-a\",\"body\":{}}\n")};
   uint32_t refusals = 0;
   for (uint64_t fail_at = 1; fail_at < 12; fail_at++) {
@@ -396,7 +395,7 @@ static void check_entry(const sheaf_job_entry *entry) {
     CHECK_EQ(whole, n < SHEAF_JOB_ENTRY_HEAD ? 0 : bytes);
   }
   CHECK(same(read.custom_id, entry->custom_id) && same(read.metadata, entry->metadata));
-  CHECK(same(read.url, entry->url) && same(read.row, entry->row));
+  CHECK(same(read.row, entry->row));
   CHECK_EQ(read.line, entry->line);
   CHECK_EQ(read.priority, entry->priority);
   CHECK(read.source_ref == entry->source_ref);
@@ -413,7 +412,6 @@ TEST(entries_come_back_as_they_were) {
   check_entry(&entry);
   entry.custom_id = SHEAF_LITERAL("a \"quoted\"\n\xE4\xB8\xAD id");
   entry.metadata = SHEAF_LITERAL("{\"k\": [1.50, \"\\u00e9\"]}");
-  entry.url = SHEAF_LITERAL("/v1/embeddings");
   entry.line = UINT32_MAX;
   entry.priority = 100;
   entry.source_ref = UINT64_MAX;

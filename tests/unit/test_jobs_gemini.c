@@ -264,6 +264,8 @@ TEST(the_upload_tells_its_address_and_then_the_file) {
   CHECK_TEXT(t.news.upload, "https://h/u?id=1");
   t.headers = TEXT("x-goog-upload-url: /relative\n");
   CHECK_STATUS(job_read(&t), SHEAF_E_SYNTAX);
+  t.headers = TEXT("x-goog-upload-url: http://h/u\n"); /* the endpoint is reached by https */
+  CHECK_STATUS(job_read(&t), SHEAF_E_SYNTAX);
   t.headers = TEXT("");
   CHECK_STATUS(job_read(&t), SHEAF_E_SYNTAX);
   t.step = SHEAF_JOB_UPLOAD;

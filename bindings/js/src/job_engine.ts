@@ -277,6 +277,7 @@ export class JobEngine {
       this.poke();
     };
     const kept = this.home.append(frames); // begun at once: frames go in the order in which they were made
+    kept.catch(() => {}); // it is waited for below, perhaps later than it fails
     this.writes = this.writes.then(() => kept).then(() => stored(0), (error: unknown) => {
       this.failure ??= { error };
       stored(Status.E_STORE);

@@ -252,8 +252,8 @@ typedef struct sheaf_job_record {
   /* PLAN */
   sheaf_slice provider, endpoint, model, path, marker;
   uint64_t requests, bytes, first, last; /* first, last: the lowest and highest index */
-  uint64_t line; /* of the input, of the first row; 0: none */
-  int64_t bound_usd_nano; /* what all of it may cost at most; 0: not known */
+  uint64_t line;                         /* of the input, of the first row; 0: none */
+  int64_t bound_usd_nano;                /* what all of it may cost at most; 0: not known */
   uint32_t operation;
   bool is_inline;
   /* INTENT */
@@ -290,7 +290,6 @@ typedef struct sheaf_job_entry {
   uint32_t line;         /* of the input; 0: none */
   sheaf_slice custom_id; /* unescaped */
   sheaf_slice metadata;
-  sheaf_slice url; /* for a live run */
   sheaf_slice row; /* with its separator */
   uint64_t source_ref;
   uint32_t priority;

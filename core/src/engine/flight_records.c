@@ -193,7 +193,7 @@ int32_t sheaf_engine_use_spool(sheaf_engine *engine, const sheaf_spool *spool) {
 
 /* ---- The provider's own list ---- */
 
-/* One flight without rows for each endpoint that has jobs: its lane lists them. */
+/* A flight without rows at the first endpoint: its lane lists the jobs there. */
 int32_t sheaf__survey(sheaf_engine *engine) {
   if (engine->options.batch_mode != SHEAF_BATCH_SURVEY || engine->surveyed || engine->recovering)
     return SHEAF_OK;

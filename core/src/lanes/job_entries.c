@@ -21,8 +21,8 @@
 
 static const sheaf__job_field fields[] = {
     FIELD("custom_id", custom_id, TEXT), FIELD("line", line, U32),
-    FIELD("metadata", metadata, TEXT),   FIELD("url", url, TEXT),
-    FIELD("ref", source_ref, U64),       FIELD("priority", priority, U32)};
+    FIELD("metadata", metadata, TEXT), FIELD("ref", source_ref, U64),
+    FIELD("priority", priority, U32)};
 
 enum { FIELDS = sizeof fields / sizeof *fields };
 

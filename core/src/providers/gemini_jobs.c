@@ -365,13 +365,17 @@ static int32_t read_cancel(sheaf_slice body, sheaf_job_news *news) {
 
 static int32_t read_reply(const sheaf_job_api *api, uint32_t step, const sheaf_job_facts *facts,
                           const sheaf_reply *reply, sheaf_buf *scratch, sheaf_job_news *news) {
-  (void)api, (void)facts;
+  (void)api;
   const sheaf_slice body = sheaf__document(reply->body);
   switch (step) {
     case SHEAF_JOB_BEGIN:
       sheaf_job_news_init(news);
       news->upload = sheaf_header_find(reply->headers, "x-goog-upload-url");
-      return starts_with(news->upload, "http") ? SHEAF_OK : SHEAF_E_SYNTAX;
+      /* Rows leave in plain text only where the endpoint's own calls do. */
+      return starts_with(news->upload, "https://") || (starts_with(news->upload, "http://") &&
+                                                       starts_with(facts->base_url, "http://"))
+                 ? SHEAF_OK
+                 : SHEAF_E_SYNTAX;
     case SHEAF_JOB_UPLOAD: return read_upload(body, scratch, news);
     case SHEAF_JOB_CREATE:
     case SHEAF_JOB_POLL: return read_operation(body, scratch, news);

@@ -16,9 +16,9 @@
  * on: nothing is submitted twice, nothing is lost.
  *
  * Results are handed out at least once: a row counts as taken when fn has answered SHEAF_OK for it,
- * settle (if there is one) has answered SHEAF_OK after that, and its job's end is on the disk or the
- * call has returned. A process that dies before is followed by one that hands out the rows of that
- * job again.
+ * settle (if there is one) has answered SHEAF_OK after that, and its job's end is on the disk or
+ * the call has returned. A process that dies before is followed by one that hands out the rows of
+ * that job again.
  *
  * Rows that a job does not bring (expired, missing, failed in a way that another try may mend) are
  * asked for again live, inside of wait, run and results, unless the option rescue is off.
@@ -38,8 +38,9 @@ extern "C" {
 typedef struct sheaf_jobs sheaf_jobs;
 
 /* Takes a result, which lives for the call. SHEAF_OK: taken. Anything else: not, and the call ends
- * with it; the row comes again. Rows come in any order: index and custom_id say which. Their user
- * is NULL (the process may be another); metadata and source_ref are those of the request. */
+ * with it when what is under way has ended; the row comes again. Rows come in any order: index and
+ * custom_id say which. Their user is NULL (the process may be another); metadata and source_ref are
+ * those of the request. */
 typedef int32_t (*sheaf_jobs_result_fn)(void *user, const sheaf_result *result);
 /* The next request; its slices live until the next call. SHEAF_OK; SHEAF_E_END: that was all;
  * SHEAF_E_LATER: none yet, asked again some ms later. Anything else ends the call with it. A list
