@@ -109,26 +109,33 @@ typedef struct copy {
 
 #define PART_BYTES (UINT64_C(8) << 20)
 
-/* The copy is synced at its end: what is written may as well be on its way to the disk at once, and
- * leave memory there. A copy of any size then has the use of a few MB of the machine's, the same all
- * the time. */
-static void let_go(copy *to) {
 #ifdef __linux__
+/* A failure that is told here is not told by fsync once more. File systems that cannot do it say so. */
+static bool sync_range(int fd, uint64_t from, uint64_t bytes, unsigned how) {
+  if (sync_file_range(fd, (off_t)from, (off_t)bytes, how) == 0) return true;
+  return errno == EINVAL || errno == ENOSYS || errno == ESPIPE;
+}
+#endif
+
+/* The copy is synced at its end: what is written may as well be on its way to the disk at once, and
+ * leave the cache when it is there. A copy of any size then has the use of a few MB, the same all the
+ * time: no fresh memory, and nothing of other programs makes room for it. */
+static bool let_go(copy *to) {
+#ifdef __linux__
+  const unsigned wait =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
   uint64_t full = to->bytes / PART_BYTES * PART_BYTES;
-  if (full == to->given) return;
-  sync_file_range(to->fd, (off_t)to->given, (off_t)(full - to->given), SYNC_FILE_RANGE_WRITE);
-  if (to->given > to->gone) {
-    off_t from = (off_t)to->gone;
-    off_t bytes = (off_t)(to->given - to->gone);
-    sync_file_range(to->fd, from, bytes, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                                             SYNC_FILE_RANGE_WAIT_AFTER);
-    posix_fadvise(to->fd, from, bytes, POSIX_FADV_DONTNEED);
-  }
+  if (full == to->given) return true;
+  if (!sync_range(to->fd, to->given, full - to->given, SYNC_FILE_RANGE_WRITE)) return false;
+  uint64_t before = to->given - to->gone;
+  if (before > 0 && !sync_range(to->fd, to->gone, before, wait)) return false;
+  if (before > 0) posix_fadvise(to->fd, (off_t)to->gone, (off_t)before, POSIX_FADV_DONTNEED);
   to->gone = to->given;
   to->given = full;
 #else
   (void)to;
 #endif
+  return true;
 }
 
 static int32_t copy_flush(copy *to) {
@@ -136,8 +143,7 @@ static int32_t copy_flush(copy *to) {
   if (!sheaf__write_all(to->fd, to->out.data, to->out.bytes, to->bytes, &done)) return SHEAF_E_IO;
   to->bytes += done;
   sheaf_buf_reset(&to->out);
-  let_go(to);
-  return SHEAF_OK;
+  return let_go(to) ? SHEAF_OK : SHEAF_E_IO;
 }
 
 static int32_t copy_line(copy *to, uint64_t offset) {

@@ -52,6 +52,7 @@ enum {
   SJ_CUT,         /* it acted; half of the answer, then the connection breaks */
   SJ_REFUSES_KEY, /* 401 */
   SJ_REJECTS,     /* 400 */
+  SJ_GIVES_UP,    /* it acted, and a proxy answers 408 */
   SJ_SILENT_CUT,  /* of results: half of them, and a proper end */
   SJ_CALL_FATES
 };
@@ -128,7 +129,8 @@ typedef struct sj_job {
   uint32_t number, place, fate, count, final_state, charges;
   bool foreign, final, told_failed, claimed, cut;
   char id[48], marker[160], metadata[200], input[48], model[32], endpoint[64];
-  uint64_t asked_ns, created_ns, visible_ns, known_ns, valid_ns, ends_ns, cancel_ns, ready_ns;
+  uint64_t shown_ns, asked_ns, created_ns, visible_ns, known_ns, valid_ns, ends_ns, cancel_ns,
+      ready_ns;
   sj_item *items;
   sj_text out, errors;
   uint64_t flight;
@@ -164,8 +166,10 @@ typedef struct sj_line {
 typedef struct sj_flight {
   bool planned, over, resubmit, abandoned, undecided;
   uint32_t intents, creates, repeats, place;
-  char job[64];    /* the newest fact */
-  char wanted[64]; /* a decision's */
+  bool unwanted;         /* somebody wanted it ended, in this host, */
+  uint32_t intents_then; /* when it had so many */
+  char job[64];          /* the newest fact */
+  char wanted[64];       /* a decision's */
 } sj_flight;
 
 typedef struct sj_call {

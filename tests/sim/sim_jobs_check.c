@@ -155,6 +155,8 @@ void sj_check_create(sj_world *w, sj_job *job) {
   if (job->flight == 0 || !f->planned)
     sj_fail(w, "created without a plan", job->number, job->flight);
   if (f->intents <= f->creates) sj_fail(w, "created without an intent", job->number, job->flight);
+  if (f->unwanted && f->intents > f->intents_then)
+    sj_fail(w, "created though somebody had cancelled it", job->number, job->flight);
   f->creates++;
   for (uint32_t i = 0; i < job->count; i++) {
     sj_row *r = &w->rows[job->items[i].row];

@@ -300,7 +300,11 @@ static void report_due(sj_world *w, uint32_t scan_count) {
         if (sj_effect(w, "drain", 0, 0)) sheaf_engine_drain(w->engine);
         break;
       case SJ_DUE_CANCEL_JOB:
-        if (sj_effect(w, "cancel job", due.what, 0)) sheaf_engine_job_cancel(w->engine, due.what);
+        if (sj_effect(w, "cancel job", due.what, 0) &&
+            sheaf_engine_job_cancel(w->engine, due.what) == SHEAF_OK) {
+          w->flights[due.what].unwanted = true;
+          w->flights[due.what].intents_then = w->flights[due.what].intents;
+        }
         break;
       case SJ_DUE_PAUSE:
         if (!sj_effect(w, "pause", 0, 0)) break;
@@ -379,6 +383,7 @@ static bool live(sj_world *w) {
 }
 
 static void forget_host(sj_world *w) {
+  for (uint32_t i = 0; i < SJ_FLIGHTS_MAX; i++) w->flights[i].unwanted = false;
   for (uint32_t i = 0; i < w->config.rows; i++) w->rows[i].given = w->rows[i].ended = false;
   w->given = w->still = 0;
   w->host_effects = 0;

@@ -218,6 +218,11 @@ static void reply(sj_world *w, sj_call *call) {
     call->reply.bytes = 0;
     SJ_PUT(&call->reply, "<html>all is well</html>");
   }
+  if (call->fate == SJ_GIVES_UP && call->is_job) {
+    call->reply.bytes = call->reply_headers.bytes = 0;
+    call->status = 408;
+    SJ_PUT(&call->reply, "Request Timeout");
+  }
   if ((call->fate == SJ_CUT || call->fate == SJ_SILENT_CUT) && call->reply.bytes)
     call->reply.bytes = (size_t)sj_draw(&w->config, call->reply.bytes, SJ_CALL, call->number, 8);
   if (!sj_effect(w, "head", call->id, call->status)) return;

@@ -126,6 +126,8 @@ void sj_job_created(sj_world *w, sj_job *job) {
     job->visible_ns = w->now_ns + c->list_ns / 2 + sj_draw(c, c->list_ns, SJ_JOB, n, 1);
   job->known_ns = w->now_ns;
   if (sj_chance(c, 300, SJ_JOB, n, 2)) job->known_ns += sj_draw(c, 20 * SJ_SECOND, SJ_JOB, n, 3);
+  if (!sj_calm(w) && sj_chance(c, 15, SJ_JOB, n, 11))
+    job->known_ns += 2 * SJ_HOUR; /* another key's */
   if (!sj_calm(w)) job->fate = by_permille(c, c->job_permille, SJ_JOB_FATES, SJ_JOB, n, 4);
   job->valid_ns = w->now_ns + SJ_SECOND + sj_draw(c, c->job_ns / 4, SJ_JOB, n, 5);
   uint64_t span = 1 + sj_draw(c, c->job_ns, SJ_JOB, n, 6);
@@ -209,6 +211,8 @@ void sj_job_settle(sj_world *w, sj_job *job) {
   if (w->now_ns < end) return;
   job->final = true;
   job->cut = until != job->ends_ns;
+  if (sj_chance(&w->config, 80, SJ_JOB, job->number, 12))
+    job->shown_ns = w->now_ns + sj_draw(&w->config, 100 * SJ_SECOND, SJ_JOB, job->number, 13);
   if (job->ready_ns && job->ready_ns != SHEAF_NEVER) job->ready_ns += w->now_ns;
   SJ_NOTE(w, "         provider: job %s is over, state %s", job->id,
           sheaf_job_state_name(job->final_state));

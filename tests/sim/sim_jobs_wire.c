@@ -234,6 +234,7 @@ static uint32_t count_of(const sj_job *job, bool good) {
   for (uint32_t i = 0; i < job->count; i++) {
     uint32_t f = job->items[i].fate;
     bool bad = f == SJ_REFUSED || f == SJ_FAILS || f == SJ_THROTTLED || f == SJ_EXPIRES;
+    if (job->out.bytes == 0) bad = true; /* none succeeded that is not shown */
     n += good ? !bad : bad;
   }
   return n;
@@ -263,11 +264,12 @@ static void put_openai(sj_world *w, sj_job *job, uint32_t state, sj_text *to) {
     SJ_PUT(to, "null");
   SJ_PUT(to, ",\"input_file_id\":\"%s\",\"completion_window\":\"24h\",\"status\":\"%s\"",
          job->input, word);
-  if (over && job->out.bytes)
+  bool shown = over && job->shown_ns <= w->now_ns; /* the ids of the files may come later */
+  if (shown && job->out.bytes)
     SJ_PUT(to, ",\"output_file_id\":\"file-out%u\"", job->number);
   else
     SJ_PUT(to, ",\"output_file_id\":null");
-  if (over && (job->errors.bytes || azure))
+  if (shown && (job->errors.bytes || azure))
     SJ_PUT(to, ",\"error_file_id\":\"file-err%u\"", job->number);
   else
     SJ_PUT(to, ",\"error_file_id\":null");

@@ -32,6 +32,8 @@ export interface JobHome {
   /** The result of this row is in the store already: it is not sent. */
   isKnown(index: number): boolean;
   changed(job: JobStatusText): void;
+  /** No row is under way by itself: the next step may be a job's last. */
+  quiet(): void;
 }
 
 /** A job as the module tells of it. */
@@ -70,7 +72,7 @@ class JobFlight implements Direct {
   timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly home: JobEngine, readonly id: number, readonly method: string, readonly url: string,
+    private readonly home: JobEngine, readonly id: number, readonly isRow: boolean, readonly method: string, readonly url: string,
     readonly headers: [string, string][], readonly body: Uint8Array<ArrayBuffer> | null,
   ) {}
 
@@ -115,6 +117,7 @@ export class JobEngine {
   private readonly flights = new Map<number, JobFlight>();
   private readonly started = performance.now();
   private writes: Promise<void> = Promise.resolve();
+  private liveRows = 0;
   private isTurning = false;
   private isPoked = false;
   private rouse: (() => void) | undefined;
@@ -244,6 +247,7 @@ export class JobEngine {
     if (this.isTurning || this.engine.isClosed) return;
     this.isTurning = true;
     try {
+      if (this.liveRows === 0) this.home.quiet();
       this.calls.step(this.client, this.now(), Date.now());
       this.core.refresh();
       this.take();
@@ -319,8 +323,9 @@ export class JobEngine {
     const method = engine.text(Mail.method), url = engine.text(Mail.url);
     const pulled = engine.f64(Mail.number), given = engine.u32(Mail.bytes + 4);
     const body = given > 0 ? engine.copy(Mail.bytes) : pulled > 0 ? this.pull(id, pulled) : null;
-    const flight = new JobFlight(this, id, method, url, headers, body);
+    const flight = new JobFlight(this, id, index < noRow, method, url, headers, body);
     this.flights.set(id, flight);
+    if (flight.isRow) this.liveRows++;
     if (index < noRow && this.home.isKnown(index)) {
       this.over(flight, End.REFUSED, 'its result is known', false);
       return;
@@ -406,6 +411,7 @@ export class JobEngine {
     flight.isOver = true;
     clearTimeout(flight.timer);
     this.flights.delete(flight.id);
+    if (flight.isRow) this.liveRows--;
     const address = this.core.put(message);
     this.calls.on_done(this.client, flight.id, end, retryable ? 1 : 0, address, this.core.putBytes);
     this.core.refresh();

@@ -172,6 +172,8 @@ export class JobRun {
       let run: JobRun | undefined;
       engine = new JobEngine(await context.core(), config, context.seed(), context, {
         append: (frames) => (run as JobRun).append(frames),
+        // A job's end is recorded when every result was told: those go into the records before it.
+        quiet: () => (run as JobRun).flush(),
         result: (result, lane, line) => (run as JobRun).took(result, lane, line),
         isKnown: (index) => (run as JobRun).ended.has(index),
         changed: (job) => (run as JobRun).changed(job),
@@ -322,9 +324,8 @@ export class JobRun {
     return next;
   }
 
-  /** Results that were told before these records are in the store before them, and so are the rows that they speak of. */
+  /** The rows that they speak of are in the store before them. */
   private append(frames: Uint8Array): Promise<void> {
-    this.flush();
     return this.enqueue(async () => {
       await this.saveRows();
       await this.write(frames);

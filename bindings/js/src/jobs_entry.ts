@@ -12,7 +12,7 @@ import type {
 import { prepare } from './options.js';
 import type { ModuleSource, Source } from './types.js';
 
-const nobody = { append: async (): Promise<void> => {}, result: (): void => {}, isKnown: () => false, changed: (): void => {} };
+const nobody = { append: async (): Promise<void> => {}, result: (): void => {}, isKnown: () => false, changed: (): void => {}, quiet: (): void => {} };
 
 /** What the core is told of options that belong to one call. */
 function configOf(options: JobOptions & Partial<WaitOptions>): Record<string, unknown> {

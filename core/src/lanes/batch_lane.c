@@ -74,6 +74,14 @@ static uint64_t jittered(const sheaf__batch *b, uint64_t wait_ns) {
   return wait_ns - spread / 2 + drawn;
 }
 
+/* At least what the server asks for, though no more than an hour or the longest wait of one's own. */
+static uint64_t hinted(const sheaf__batch *b, uint64_t wait_ns, uint64_t hint_ns) {
+  if (hint_ns == SHEAF_NEVER) return wait_ns;
+  uint64_t most = sheaf__mul_sat(b->setup->options->poll_max_ms, SHEAF__BATCH_MS);
+  most = sheaf__max_u64(most, 3600 * SHEAF__BATCH_SECOND);
+  return sheaf__max_u64(wait_ns, sheaf__min_u64(hint_ns, most));
+}
+
 bool sheaf__batch_again(sheaf__batch *b, uint64_t retry_after_ns) {
   if (++b->tries > TRIES_MAX) return false;
   const sheaf_engine_options *o = b->setup->options;
@@ -81,7 +89,7 @@ bool sheaf__batch_again(sheaf__batch *b, uint64_t retry_after_ns) {
   for (uint32_t i = 1; i < b->tries && wait_ms < o->retry_max_ms; i++) wait_ms *= 2;
   uint64_t wait_ns =
       jittered(b, sheaf__mul_sat(sheaf__min_u64(wait_ms, o->retry_max_ms), SHEAF__BATCH_MS));
-  if (retry_after_ns != SHEAF_NEVER && retry_after_ns > wait_ns) wait_ns = retry_after_ns;
+  wait_ns = hinted(b, wait_ns, retry_after_ns);
   sheaf__batch_wait(b, wait_ns, b->stage);
   return true;
 }
@@ -161,8 +169,7 @@ void sheaf__batch_poll_later(sheaf__batch *b, uint64_t hint_ns) {
   uint64_t most = sheaf__mul_sat(b->setup->options->poll_max_ms, SHEAF__BATCH_MS);
   uint64_t first = poll_first_ns(b);
   if (b->poll_ns < first) b->poll_ns = first;
-  uint64_t wait = jittered(b, b->poll_ns);
-  if (hint_ns != SHEAF_NEVER && hint_ns > wait) wait = hint_ns;
+  uint64_t wait = hinted(b, jittered(b, b->poll_ns), hint_ns);
   uint64_t min_ns = b->setup->api->traits.poll_min_ms * SHEAF__BATCH_MS;
   if (wait < min_ns) wait = min_ns;
   b->poll_ns += b->poll_ns / 2;
@@ -250,16 +257,20 @@ static bool passes(sheaf__batch *b) {
   switch (b->stage) {
     case SHEAF__STAGE_BEGIN:
     case SHEAF__STAGE_UPLOAD:
-      if (!b->is_inline && b->file.bytes == 0) return false;
+      if (!b->is_unwanted && !b->is_inline && b->file.bytes == 0) return false;
       sheaf__batch_go(b, SHEAF__STAGE_INTENT);
       return true;
     case SHEAF__STAGE_INTENT:
+      if (b->is_unwanted) { /* before it was created */
+        sheaf__batch_end(b, SHEAF_JOB_CANCELLED_STATE);
+        return true;
+      }
       if (!must_be_alone(b)) return false;
       sheaf__batch_wait(b, SHEAF__BATCH_SECOND, SHEAF__STAGE_INTENT);
       return true;
     case SHEAF__STAGE_DISCARD:
       /* Another job may stand on it, too, or this one may still run. */
-      if (b->file.bytes && b->creates <= 1 && !b->is_incomplete) return false;
+      if (b->file.bytes && b->strays == 0 && !b->is_incomplete) return false;
       sheaf__batch_go(b, SHEAF__STAGE_GONE);
       return true;
     case SHEAF__STAGE_ROWS:

@@ -78,6 +78,7 @@ typedef struct sheaf__batch {
   bool is_adopted;
   bool is_full;
   uint32_t creates;       /* intents so far */
+  uint32_t strays;        /* creates without an answer that were not found: they may show up yet */
   int64_t intent_unix_ms; /* of the first that has no answer */
   bool is_unknown;        /* an intent without an answer */
 

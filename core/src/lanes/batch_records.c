@@ -154,6 +154,7 @@ static int32_t take_decision(sheaf__batch *b, const sheaf_job_record *r) {
   }
   if (sheaf__slice_equal(r->decision, SHEAF_LITERAL("resubmit"))) {
     b->is_unknown = false;
+    b->strays++;
     b->state = SHEAF_JOB_PREPARED_STATE;
     sheaf_buf_reset(&b->job);
   } else if (sheaf__slice_equal(r->decision, SHEAF_LITERAL("abandon"))) {
@@ -178,7 +179,9 @@ static int32_t take_record(sheaf__batch *b, const sheaf_job_record *r) {
     case SHEAF_RECORD_JOB_INTENT:
       if (r->step != SHEAF_JOB_CREATE) return SHEAF_OK;
       if (!b->is_unknown) b->intent_unix_ms = r->unix_ms;
+      if (b->is_unknown) b->strays++;
       b->is_unknown = true;
+      b->state = SHEAF_JOB_SUBMITTING_STATE;
       b->creates = r->attempt;
       sheaf_buf_reset(&b->job); /* the one before ran nothing, or was decided upon */
       return SHEAF_OK;
@@ -194,7 +197,10 @@ static int32_t take_record(sheaf__batch *b, const sheaf_job_record *r) {
       return status;
     case SHEAF_RECORD_JOB_STATE:
       b->state = r->state;
-      if (r->state == SHEAF_JOB_PREPARED_STATE) b->is_unknown = false; /* the list has shown so */
+      if (r->state == SHEAF_JOB_PREPARED_STATE && b->is_unknown) { /* the list has shown so */
+        b->is_unknown = false;
+        b->strays++;
+      }
       b->total = r->total;
       b->completed = r->completed;
       b->failed = r->failed;

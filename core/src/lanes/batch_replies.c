@@ -119,6 +119,13 @@ static void on_upload(sheaf__batch *b, const sheaf__lane_input *in) {
 
 /* ---- Create ---- */
 
+/* There is no job, and the records say so: a later run need not look for it. */
+static void leave_prepared(sheaf__batch *b, const char *why, const sheaf__lane_input *in) {
+  sheaf__batch_say(b, why, in->decoded->error_message);
+  b->state = SHEAF_JOB_PREPARED_STATE;
+  note(b, SHEAF__STAGE_PARK);
+}
+
 static void on_create(sheaf__batch *b, const sheaf__lane_input *in) {
   const sheaf_decoded *d = in->decoded;
   if (is_good(in)) {
@@ -129,7 +136,8 @@ static void on_create(sheaf__batch *b, const sheaf__lane_input *in) {
       return;
     }
   }
-  bool refused = in->reply != NULL && in->reply->http_status >= 400 && in->reply->http_status < 500;
+  bool refused = in->reply != NULL && in->reply->http_status >= 400 &&
+                 in->reply->http_status < 500 && d->billing <= SHEAF_BILLING_REFUSED;
   if (!refused && d->billing != SHEAF_BILLING_NOT_SENT) { /* it may exist: the list tells */
     b->rounds = 0;
     sheaf__batch_wait(b, 2 * SHEAF__BATCH_SECOND, SHEAF__STAGE_LIST);
@@ -138,13 +146,14 @@ static void on_create(sheaf__batch *b, const sheaf__lane_input *in) {
   }
   b->is_unknown = false;
   if (is_of_the_key(d)) {
-    leave(b, "the provider refused the key when the job was created", in);
+    leave_prepared(b, "the provider refused the key when the job was created", in);
   } else if (is_passing(d) || (refused && in->reply->http_status == 409) ||
              (b->file.bytes && b->tries < FRESH_TRIES)) {
     uint32_t tries = b->tries;
     b->stage = SHEAF__STAGE_INTENT;
     b->tries = tries;
-    if (!sheaf__batch_again(b, d->retry_after_ns)) leave(b, "the job could not be created", in);
+    if (!sheaf__batch_again(b, d->retry_after_ns))
+      leave_prepared(b, "the job could not be created", in);
   } else {
     fail(b, "the provider refused the job", d->error_message);
   }
@@ -203,7 +212,10 @@ static void on_poll_news(sheaf__batch *b, const sheaf__lane_input *in, const she
     note(b, SHEAF__STAGE_PARK); /* rows are a later run's, which has somewhere to put them */
   else if (terminal && b->state == SHEAF_JOB_FAILED_STATE && news->is_full && !b->is_unwanted)
     mode == SHEAF_BATCH_RUN ? create_later(b) : note(b, SHEAF__STAGE_PARK);
-  else if (terminal)
+  else if (terminal && news->completed > 0 && b->output.bytes + news->results.bytes == 0) {
+    if (!sheaf__batch_again(b, hint)) /* shown late: they are paid for */
+      leave(b, "the job is over, but its results are not shown", in);
+  } else if (terminal)
     collect(b, news);
   else if (mode == SHEAF_BATCH_COLLECT || mode == SHEAF_BATCH_SUBMIT)
     note(b, SHEAF__STAGE_PARK);
@@ -230,8 +242,8 @@ static void on_poll(sheaf__batch *b, const sheaf__lane_input *in) {
   if (is_of_the_key(in->decoded)) {
     leave(b, "the provider refused the key when the job was asked for", in);
   } else if (is_missing(in) && ++b->lost >= LOST_MAX) {
-    b->is_incomplete = true;
-    fail(b, "the provider does not know the job any more", in->decoded->error_message);
+    leave(b, "the provider does not know the job: a wrong key or address? Abandon it to give it up",
+          in);
   } else if (b->setup->options->batch_mode >= SHEAF_BATCH_SUBMIT) {
     if (!sheaf__batch_again(b, in->decoded->retry_after_ns))
       leave(b, "the provider could not be asked", in);
@@ -378,6 +390,7 @@ static void round_over(sheaf__batch *b) {
       (sheaf_slice){NULL, 0});
   note(b, again ? SHEAF__STAGE_TURN : SHEAF__STAGE_PARK);
   b->is_unknown = false;
+  b->strays++;
   b->state = SHEAF_JOB_PREPARED_STATE;
 }
 
