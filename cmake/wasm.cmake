@@ -120,7 +120,7 @@ sheaf_module(sheaf_wasm sheaf "${PROJECT_SOURCE_DIR}/wasm/exports.txt" ${core_so
 if(NOT EMSCRIPTEN)
   set(jobs_sources ${core_sources} ${module_sources})
   list(FILTER jobs_sources EXCLUDE REGEX
-       "/(engine/(company|groups|group_end|canary|twins|cache|answers|bonds|stream_in)|lanes/(prompts|agreement)|providers/(ollama|sharing|sharing_reply|[a-z]+_share)|wire/stream)\\.c$")
+       "/(base/histogram|engine/(company|groups|group_end|canary|twins|cache|answers|bonds|stream_in)|lanes/(prompts|agreement)|providers/(ollama|sharing|sharing_reply|[a-z]+_share)|wire/stream)\\.c$")
   file(GLOB jobs_shell_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/wasm/jobs/*.c")
   sheaf_module(sheaf_jobs_wasm sheaf-jobs "${PROJECT_SOURCE_DIR}/wasm/jobs/exports.txt" ${jobs_sources}
                ${jobs_shell_sources})

@@ -1,4 +1,4 @@
-/* test_readme_client.c: the README's two programs: they stand there as they are here, they answer, the first is short and tells of
+/* test_readme_client.c: the README's programs: they stand there as they are here, they answer, the first is short and tells of
  * failure. */
 #define _POSIX_C_SOURCE 200809L
 #include <sheaf/client.h>
@@ -113,10 +113,11 @@ static void assert_shown(const char *path) {
   assert_non_null(strstr(readme, shown));
 }
 
-static void the_readme_shows_both(void **state) {
+static void the_readme_shows_them_all(void **state) {
   (void)state;
   assert_shown(SHEAF_SOURCE_DIR "/tests/integration/readme_client.c");
   assert_shown(SHEAF_SOURCE_DIR "/tests/integration/readme_queue.c");
+  assert_shown(SHEAF_SOURCE_DIR "/tests/integration/readme_jobs.c");
 }
 
 static void tells_of_failure_by_its_exit_code(void **state) {
@@ -143,7 +144,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(answers_every_prompt_in_its_order),
       cmocka_unit_test(one_by_one_by_handle_and_by_callback),
-      cmocka_unit_test(the_readme_shows_both),
+      cmocka_unit_test(the_readme_shows_them_all),
       cmocka_unit_test(tells_of_failure_by_its_exit_code),
       cmocka_unit_test(main_is_shorter_than_twenty_lines),
   };

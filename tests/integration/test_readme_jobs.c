@@ -1,6 +1,5 @@
 /* test_readme_jobs.c: the README's program of batch jobs: it answers, a second start asks nothing
- * again, it tells of failure, it is short. That the README shows it as it is here is looked at once
- * it does. */
+ * again, it tells of failure, it is short. test_readme_client.c looks whether the README shows it. */
 #define _DEFAULT_SOURCE
 #include <sheaf/client_jobs.h>
 #include <sheaf/sim.h>

@@ -4,6 +4,7 @@
  *   cache.c, answers.c, bonds.c of the engine; prompts.c, agreement.c; sharing*.c, *_share.c
  *   streams: stream_in.c, wire/stream.c
  *   the provider without jobs: ollama.c
+ *   times of requests, for figures: base/histogram.c
  *
  * No row has a bond here and none is streamed, so that none of these has anything to do; link-time
  * optimisation takes most of their callers away, too. It is part of the engine, and the only file of the
@@ -134,6 +135,15 @@ void sheaf__shadow_end(sheaf_engine *engine, sheaf__row *row) {
 }
 void sheaf__shadows_drop(sheaf_engine *engine) {
   (void)engine;
+}
+
+/* ---- Figures: nobody asks for any ---- */
+
+void sheaf__histogram_add(sheaf__histogram *histogram, uint64_t ns) {
+  (void)histogram, (void)ns;
+}
+void sheaf__histogram_read(const sheaf__histogram *histogram, sheaf_quantiles *quantiles) {
+  (void)histogram, (void)quantiles;
 }
 
 /* ---- Streams ---- */
