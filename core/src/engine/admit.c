@@ -378,7 +378,7 @@ static uint32_t choose_lane(const sheaf_engine *engine, const sheaf_request *req
   bool is_near = (request->deadline_ms && request->deadline_ms < NEAR_MS) ||
                  (o->run_deadline_ms && o->run_deadline_ms < NEAR_MS);
   if (why != NULL || is_near) return SHEAF_LANE_LIVE;
-  if (!engine->auto_decided) return SHEAF_LANE_AUTO;
+  if (SHEAF__HAS_AUTO && !engine->auto_decided) return SHEAF_LANE_AUTO;
   return SHEAF_LANE_BATCH;
 }
 
@@ -510,7 +510,7 @@ int32_t sheaf__admit(sheaf_engine *engine, const sheaf_request *given, uint64_t 
                "input and max_tokens exceed context_tokens: shorten the request; nothing was sent");
     return SHEAF_OK;
   }
-  if (SHEAF__HAS_LANES && lane == SHEAF_LANE_AUTO) {
+  if (SHEAF__HAS_AUTO && lane == SHEAF_LANE_AUTO) {
     row->lane = SHEAF_LANE_AUTO;
     engine->auto_rows++;
   }

@@ -114,7 +114,7 @@ static uint64_t read_ahead(const sheaf_engine *engine) {
       engine->options.concurrency ? engine->options.concurrency : engine->options.max_concurrency;
   uint64_t open = cap > engine->calls_out ? cap - engine->calls_out : 0;
   uint64_t wanted = open + 32;
-  if (SHEAF__HAS_LANES && engine->auto_rows) /* as many as tell how they travel */
+  if (SHEAF__HAS_AUTO && engine->auto_rows) /* as many as tell how they travel */
     wanted = sheaf__max_u64(wanted, sheaf__add_sat(engine->options.batch_threshold, 1));
   /* Those that wait for company are no reason to read less: they wait for what is read. */
   uint64_t waiting =

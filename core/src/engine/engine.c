@@ -316,8 +316,8 @@ void sheaf__step_settle(sheaf_engine *engine, uint64_t now_ns, int64_t unix_ms) 
     sheaf__stopped_routes(engine); /* behind the timers: they bring rows back to stopped routes */
   if (engine->pumped_first != NULL) sheaf__groups_run(engine);
   if (SHEAF__HAS_LANES) {
-    sheaf__survey(engine);
-    sheaf__auto_decide(engine);
+    if (SHEAF__HAS_AUTO) sheaf__survey(engine);
+    if (SHEAF__HAS_AUTO) sheaf__auto_decide(engine);
     if (sheaf__first_flight(engine) != NULL) sheaf__flights_run(engine);
   }
   if (!engine->run_late && engine->run_deadline_ns <= engine->now_ns) {
@@ -363,7 +363,7 @@ uint64_t sheaf_engine_timeout_ns(const sheaf_engine *engine) {
   /* A record that there was no memory to show. */
   if (action != NULL && action->kind == SHEAF_ACTION_APPEND && !engine->store_failed)
     is_pending = true;
-  if ((is_pending || (SHEAF__HAS_LANES && sheaf__auto_due(engine))) &&
+  if ((is_pending || (SHEAF__HAS_AUTO && sheaf__auto_due(engine))) &&
       !engine->recovering) /* there was no memory for it */
     at = sheaf__add_sat(engine->now_ns, SHEAF__MS);
   const sheaf__heap_node *first = sheaf__heap_peek(&engine->timers);

@@ -662,11 +662,14 @@ static inline const uint8_t *sheaf__row_fingerprint(const sheaf__row *row) {
 #else
 #define SHEAF__HAS_LANES true
 #endif
-/* In the module for jobs every row travels alone, live or in a job. */
+/* In the module for jobs every row travels alone, live or in a job; which, its host has said. Lane auto
+ * and the provider's own list are the command's. */
 #ifdef SHEAF_MODULE_JOBS
 #define SHEAF__HAS_COMPANY false
+#define SHEAF__HAS_AUTO false
 #else
 #define SHEAF__HAS_COMPANY true
+#define SHEAF__HAS_AUTO SHEAF__HAS_LANES
 #endif
 /* Structured answers are judged by the package itself. */
 #ifdef SHEAF_MODULE

@@ -410,7 +410,7 @@ int32_t sheaf__launch(sheaf_engine *engine) {
   if (engine->draining || engine->recovering || engine->store_failed || engine->paused)
     return SHEAF_OK;
   engine->launch_due = false;
-  if (SHEAF__HAS_LANES && engine->auto_rows) { /* how they travel is not decided */
+  if (SHEAF__HAS_AUTO && engine->auto_rows) { /* how they travel is not decided */
     engine->next_start_all_ns = SHEAF_NEVER;
     return SHEAF_OK;
   }

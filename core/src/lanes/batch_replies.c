@@ -136,8 +136,10 @@ static void on_create(sheaf__batch *b, const sheaf__lane_input *in) {
       return;
     }
   }
+  /* Not one that may have left the work running, nor one that there was no memory to read. */
   bool refused = in->reply != NULL && in->reply->http_status >= 400 &&
-                 in->reply->http_status < 500 && d->billing <= SHEAF_BILLING_REFUSED;
+                 in->reply->http_status < 500 && d->billing <= SHEAF_BILLING_REFUSED &&
+                 d->error_class != SHEAF_CLASS_INTERNAL;
   if (!refused && d->billing != SHEAF_BILLING_NOT_SENT) { /* it may exist: the list tells */
     b->rounds = 0;
     sheaf__batch_wait(b, 2 * SHEAF__BATCH_SECOND, SHEAF__STAGE_LIST);
@@ -198,6 +200,12 @@ static void take_news(sheaf__batch *b, const sheaf_job_news *news) {
                      news->error_message.bytes ? news->error_message : news->error_code);
 }
 
+/* Whether rows that ran have their results, by the way the job ended. */
+static bool gives_results(const sheaf__batch *b) {
+  return b->state == SHEAF_JOB_COMPLETED_STATE ||
+         (b->setup->api->traits.flags & SHEAF_JOBS_PARTIAL) != 0;
+}
+
 static void on_poll_news(sheaf__batch *b, const sheaf__lane_input *in, const sheaf_job_news *news) {
   uint32_t mode = (uint32_t)b->setup->options->batch_mode;
   uint32_t before = b->state;
@@ -212,7 +220,8 @@ static void on_poll_news(sheaf__batch *b, const sheaf__lane_input *in, const she
     note(b, SHEAF__STAGE_PARK); /* rows are a later run's, which has somewhere to put them */
   else if (terminal && b->state == SHEAF_JOB_FAILED_STATE && news->is_full && !b->is_unwanted)
     mode == SHEAF_BATCH_RUN ? create_later(b) : note(b, SHEAF__STAGE_PARK);
-  else if (terminal && news->completed > 0 && b->output.bytes + news->results.bytes == 0) {
+  else if (terminal && news->completed > 0 && b->output.bytes + news->results.bytes == 0 &&
+           gives_results(b)) {
     if (!sheaf__batch_again(b, hint)) /* shown late: they are paid for */
       leave(b, "the job is over, but its results are not shown", in);
   } else if (terminal)
@@ -275,6 +284,7 @@ static void on_results(sheaf__batch *b, const sheaf__lane_input *in) {
   if (is_good(in) && in->reply->http_status == 200) { /* of no other were the lines handed on */
     sheaf__lines_end(&b->lines);
     b->has_lines_left = true;
+    b->lost = 0;
     return;
   }
   const sheaf_decoded *d = in->decoded;
@@ -282,13 +292,13 @@ static void on_results(sheaf__batch *b, const sheaf__lane_input *in) {
     leave(b, "the provider refused the key when results were fetched", in);
     return;
   }
-  /* They are paid for: not given up at the first refusal, whatever it says. */
-  bool passes = is_passing(d);
-  if ((passes || b->tries < GONE_TRIES) && sheaf__batch_again(b, d->retry_after_ns)) return;
-  if (passes) {
-    leave(b, "results could not be fetched", in);
+  /* They are paid for: given up when refused again and again, not for what passes. */
+  b->lost += !is_passing(d);
+  if (b->lost <= GONE_TRIES) {
+    if (!sheaf__batch_again(b, d->retry_after_ns)) leave(b, "results could not be fetched", in);
     return;
   }
+  b->lost = 0;
   b->is_incomplete = true;
   sheaf__batch_say(b, "a file of results is not there", d->error_message);
   sheaf__batch_go(b, b->stage == SHEAF__STAGE_OUTPUT ? SHEAF__STAGE_ERRORS : SHEAF__STAGE_REST);
