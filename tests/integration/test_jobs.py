@@ -310,7 +310,8 @@ def a_job_whose_making_was_not_answered_is_found_again(room):
         sim = answer_lost(room, path)
         name = "out-" + provider
         room.rows("in.jsonl", 7, max_tokens=40)
-        sheaf(room, "run", "in.jsonl", "-o", name, "--lane", "batch", *to(sim, provider), code=0, env=keys())
+        # Without a mark a job is only known for ours when it stays the only one for a minute.
+        sheaf(room, "run", "in.jsonl", "-o", name, "--lane", "batch", *to(sim, provider), code=0, env=keys(), limit=150)
         is_whole(room, 7, name)
         same(billed(sim), (0, 7), provider)
         same(len(listed(room, "--state", name + ".jobs.sqlite")), 1, provider)

@@ -201,12 +201,13 @@ export class JobRun {
     }
     await this.readResults();
     const run = { jobs: 1, created_unix_ms: Date.now(), requests: begin?.requests, metadata: begin?.metadata };
-    if (valid > 0 && begin && this.known.requests !== begin.requests)
+    const isThere = this.known.createdAt > 0; // what died before it said what it holds, is not
+    if (isThere && begin && this.known.requests !== begin.requests)
       throw new SheafError(`${id}: it was submitted with ${this.known.requests} requests, these are ${begin.requests}; give another id`, 'E_OTHER_RUN', 'id');
-    if (valid > 0) return;
+    if (isThere) return;
     if (!begin) throw notFound(id);
-    await this.enqueue(() => this.write(head));
-    await this.record(run);
+    const frame = engine.frame(RecordType.RUN, encoder.encode(JSON.stringify(run)));
+    await this.enqueue(() => this.write(joined([head, frame], head.length + frame.length)));
     this.known = knownOf([[0, RecordType.RUN, run]]);
   }
 

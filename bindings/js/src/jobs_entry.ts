@@ -168,17 +168,22 @@ class JobsOf implements Jobs {
 
   async list(options: JobCallOptions): Promise<Submission[]> {
     const store = storeOf(options), found: Submission[] = [];
-    const engine = await this.idle();
     for (const id of await store.list()) {
       const records = await store.read(id);
-      if (records) found.push(submissionOf(id, knownOf((await this.idle(engine)).open(records).records)));
+      if (!records) continue;
+      const engine = await this.idle();
+      try {
+        const known = knownOf(engine.open(records).records);
+        if (known.createdAt > 0) found.push(submissionOf(id, known));
+      } finally {
+        await engine.close();
+      }
     }
     return found.sort((a, b) => a.createdAt - b.createdAt);
   }
 
-  /** An engine that is opened and never run; in place of one before. */
-  private async idle(before?: JobEngine, config: Record<string, unknown> = {}): Promise<JobEngine> {
-    await before?.close();
+  /** An engine that is opened and never run. */
+  private async idle(config: Record<string, unknown> = {}): Promise<JobEngine> {
     const context = this.context();
     return new JobEngine(await context.core(), jobConfig(context.config, config), context.seed(), context, nobody);
   }
@@ -214,7 +219,7 @@ class JobsOf implements Jobs {
     const where: Record<string, unknown> = provider === undefined ? {} : { provider, endpoints: undefined };
     let engine: JobEngine | undefined;
     try {
-      engine = await this.idle(undefined, { ...where, model: model ?? config['model'] ?? '-' });
+      engine = await this.idle({ ...where, model: model ?? config['model'] ?? '-' });
       engine.open(new Uint8Array(0));
       const what = url === undefined ? { prompt: 'x' } : bodyFor(url);
       engine.put(JSON.stringify({ ...what, lane: lane === 'batch' ? 'batch' : 'live' }), 0);
