@@ -144,12 +144,17 @@ static int32_t keep(sheaf_buf *to, sheaf_slice text) {
   return sheaf_buf_append_slice(to, text);
 }
 
+/* A time before 1970 comes from a damaged file. */
+static int64_t time_of(const sheaf_job_record *r) {
+  return r->unix_ms < 0 ? SHEAF_ABSENT : r->unix_ms;
+}
+
 static int32_t take_decision(sheaf__batch *b, const sheaf_job_record *r) {
   if (sheaf__slice_equal(r->decision, SHEAF_LITERAL("adopt"))) {
     b->is_adopted = true;
     b->is_unknown = false;
     b->state = SHEAF_JOB_QUEUED_STATE;
-    b->created_unix_ms = r->unix_ms;
+    b->created_unix_ms = time_of(r);
     return keep(&b->job, r->job);
   }
   if (sheaf__slice_equal(r->decision, SHEAF_LITERAL("resubmit"))) {
@@ -178,7 +183,7 @@ static int32_t take_record(sheaf__batch *b, const sheaf_job_record *r) {
       return keep(&b->marker, r->marker);
     case SHEAF_RECORD_JOB_INTENT:
       if (r->step != SHEAF_JOB_CREATE) return SHEAF_OK;
-      if (!b->is_unknown) b->intent_unix_ms = r->unix_ms;
+      if (!b->is_unknown) b->intent_unix_ms = time_of(r);
       if (b->is_unknown) b->strays++;
       b->is_unknown = true;
       b->state = SHEAF_JOB_SUBMITTING_STATE;
@@ -191,7 +196,7 @@ static int32_t take_record(sheaf__batch *b, const sheaf_job_record *r) {
       if (r->job.bytes) {
         b->is_unknown = false;
         b->is_adopted = r->adopted;
-        b->created_unix_ms = r->unix_ms;
+        b->created_unix_ms = time_of(r);
         b->state = SHEAF_JOB_QUEUED_STATE;
       }
       return status;

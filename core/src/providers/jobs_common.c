@@ -62,6 +62,32 @@ bool sheaf__job_is_full(sheaf_slice code, sheaf_slice message) {
          sheaf__contains_nocase(message, "enqueued token");
 }
 
+int32_t sheaf__job_read_object(sheaf_slice object, const char *const paths[SHEAF__JOB_PATHS],
+                               const sheaf__job_word *words, size_t word_count, sheaf_buf *scratch,
+                               sheaf_job_news *news) {
+  sheaf_slice at[SHEAF__JOB_PATHS];
+  if (sheaf_json_kind(object) != SHEAF_JSON_OBJECT ||
+      sheaf_json_pick(object, paths, SHEAF__JOB_PATHS, at, NULL, NULL) != SHEAF_OK) {
+    return SHEAF_E_SYNTAX;
+  }
+  sheaf__job_reading reading = sheaf__job_reading_of(object, scratch);
+  news->state = sheaf__job_state(at[SHEAF__JOB_AT_STATUS], words, word_count);
+  news->job = sheaf__job_text(&reading, at[SHEAF__JOB_AT_ID]);
+  news->output = sheaf__job_text(&reading, at[SHEAF__JOB_AT_OUTPUT]);
+  news->errors = sheaf__job_text(&reading, at[SHEAF__JOB_AT_ERRORS]);
+  news->marker = sheaf__job_text(&reading, at[SHEAF__JOB_AT_MARKER]);
+  news->error_code = sheaf__job_text(&reading, at[SHEAF__JOB_AT_CODE]);
+  news->error_message = sheaf__job_text(&reading, at[SHEAF__JOB_AT_MESSAGE]);
+  news->total = sheaf__count(at[SHEAF__JOB_AT_TOTAL]);
+  news->completed = sheaf__count(at[SHEAF__JOB_AT_DONE]);
+  news->failed = sheaf__count(at[SHEAF__JOB_AT_FAILED]);
+  news->created_unix_ms = sheaf__job_time_ms(at[SHEAF__JOB_AT_CREATED]);
+  news->is_full = news->state == SHEAF_JOB_FAILED_STATE &&
+                  sheaf__job_is_full(news->error_code, news->error_message);
+  if (reading.status != SHEAF_OK) return reading.status;
+  return news->job.bytes > 0 ? SHEAF_OK : SHEAF_E_SYNTAX;
+}
+
 /* ---- Walking a page ---- */
 
 int32_t sheaf__job_next(sheaf_slice body, const char *name, size_t *at, sheaf_slice *element) {

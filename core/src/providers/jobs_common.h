@@ -39,6 +39,25 @@ typedef struct sheaf__job_word {
 } sheaf__job_word;
 /* Compared without case; UNKNOWN for a word that is not in the list. */
 uint32_t sheaf__job_state(sheaf_slice value, const sheaf__job_word *words, size_t count);
+/* Where a job's object has what `news` tells; every path is given. */
+enum {
+  SHEAF__JOB_AT_ID,
+  SHEAF__JOB_AT_STATUS,
+  SHEAF__JOB_AT_OUTPUT,
+  SHEAF__JOB_AT_ERRORS,
+  SHEAF__JOB_AT_MARKER,
+  SHEAF__JOB_AT_CODE,
+  SHEAF__JOB_AT_MESSAGE,
+  SHEAF__JOB_AT_TOTAL,
+  SHEAF__JOB_AT_DONE,
+  SHEAF__JOB_AT_FAILED,
+  SHEAF__JOB_AT_CREATED,
+  SHEAF__JOB_PATHS
+};
+/* Reads a job in OpenAI's manner. SHEAF_E_SYNTAX: it is no object, or has no id; SHEAF_E_NOMEM. */
+int32_t sheaf__job_read_object(sheaf_slice object, const char *const paths[SHEAF__JOB_PATHS],
+                               const sheaf__job_word *words, size_t word_count, sheaf_buf *scratch,
+                               sheaf_job_news *news);
 /* Whether a job failed because too much is queued already: by the words of its code and message. */
 bool sheaf__job_is_full(sheaf_slice code, sheaf_slice message);
 

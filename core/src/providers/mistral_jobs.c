@@ -108,39 +108,21 @@ static const sheaf__job_word words[] = {
 };
 
 static int32_t read_job(sheaf_slice object, sheaf_buf *scratch, sheaf_job_news *news) {
-  enum { ID, STATUS, OUTPUT, ERRORS, MARKER, MESSAGE, TOTAL, DONE, FAILED, CREATED, COUNT };
-  static const char *const paths[COUNT] = {
-      [ID] = "id",
-      [STATUS] = "status",
-      [OUTPUT] = "output_file",
-      [ERRORS] = "error_file",
-      [MARKER] = "metadata.sheaf",
-      [MESSAGE] = "errors[0].message",
-      [TOTAL] = "total_requests",
-      [DONE] = "succeeded_requests", /* completed_requests are these and the failed ones */
-      [FAILED] = "failed_requests",
-      [CREATED] = "created_at",
+  static const char *const paths[SHEAF__JOB_PATHS] = {
+      [SHEAF__JOB_AT_ID] = "id",
+      [SHEAF__JOB_AT_STATUS] = "status",
+      [SHEAF__JOB_AT_OUTPUT] = "output_file",
+      [SHEAF__JOB_AT_ERRORS] = "error_file",
+      [SHEAF__JOB_AT_MARKER] = "metadata.sheaf",
+      [SHEAF__JOB_AT_CODE] = "errors[0].code", /* there is none as yet */
+      [SHEAF__JOB_AT_MESSAGE] = "errors[0].message",
+      [SHEAF__JOB_AT_TOTAL] = "total_requests",
+      [SHEAF__JOB_AT_DONE] = "succeeded_requests", /* completed_requests are these and the failed */
+      [SHEAF__JOB_AT_FAILED] = "failed_requests",
+      [SHEAF__JOB_AT_CREATED] = "created_at",
   };
-  sheaf_slice values[COUNT];
-  if (sheaf_json_kind(object) != SHEAF_JSON_OBJECT ||
-      sheaf_json_pick(object, paths, COUNT, values, NULL, NULL) != SHEAF_OK) {
-    return SHEAF_E_SYNTAX;
-  }
-  sheaf__job_reading reading = sheaf__job_reading_of(object, scratch);
-  news->state = sheaf__job_state(values[STATUS], words, sizeof words / sizeof words[0]);
-  news->job = sheaf__job_text(&reading, values[ID]);
-  news->output = sheaf__job_text(&reading, values[OUTPUT]);
-  news->errors = sheaf__job_text(&reading, values[ERRORS]);
-  news->marker = sheaf__job_text(&reading, values[MARKER]);
-  news->error_message = sheaf__job_text(&reading, values[MESSAGE]);
-  news->total = sheaf__count(values[TOTAL]);
-  news->completed = sheaf__count(values[DONE]);
-  news->failed = sheaf__count(values[FAILED]);
-  news->created_unix_ms = sheaf__job_time_ms(values[CREATED]);
-  news->is_full = news->state == SHEAF_JOB_FAILED_STATE &&
-                  sheaf__job_is_full(news->error_code, news->error_message);
-  if (reading.status != SHEAF_OK) return reading.status;
-  return news->job.bytes > 0 ? SHEAF_OK : SHEAF_E_SYNTAX;
+  return sheaf__job_read_object(object, paths, words, sizeof words / sizeof words[0], scratch,
+                                news);
 }
 
 static int32_t read_reply(const sheaf_job_api *api, uint32_t step, const sheaf_job_facts *facts,
