@@ -99,4 +99,6 @@ sheaf_sha256_blocks_fn sheaf__sha256_fastest(void) {
 
 #endif
 
-sheaf_sha256_blocks_fn sheaf_sha256_fastest(void) { return sheaf__sha256_fastest(); }
+sheaf_sha256_blocks_fn sheaf_sha256_fastest(void) {
+  return sheaf__sha256_fastest();
+}

@@ -827,7 +827,8 @@ static void a_key_that_the_server_repeats_is_not_shown(void **state) {
   request.prompt = SHEAF_LITERAL("hello");
   uint64_t id;
   assert_int_equal(sheaf_client_submit(client, &request, keep_message, message, &id), SHEAF_OK);
-  sheaf_client_batch_prompts(client, one, 1, &batch); /* behind it in the queue: both are over then */
+  sheaf_client_batch_prompts(client, one, 1,
+                             &batch); /* behind it in the queue: both are over then */
   sheaf_batch_free(batch);
   sheaf_client_free(client);
   client = NULL;

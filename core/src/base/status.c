@@ -29,7 +29,8 @@ const char *sheaf_status_text(int32_t status) {
 #else
   switch (status) {
 #define STATUS_TEXT(name, number, text) \
-  case number: return text;
+  case number:                          \
+    return text;
     SHEAF_STATUS_MAP(STATUS_TEXT)
 #undef STATUS_TEXT
     default: return "unknown status";
