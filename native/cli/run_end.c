@@ -22,7 +22,11 @@ static int exit_code(const run_state *run, const sheaf_stats *s, const sheaf_fil
   }
   if (run->draining || run->run_late) return CLI_INTERRUPTED;
   if (run->budget) return CLI_BUDGET;
-  if (left->undecided) return CLI_PARTIAL;
+  if (run->unreachable) return CLI_ALL_FAILED;
+  /* A run to the end has left jobs behind, or one that submits has not made them all. */
+  const uint64_t mode = run->args.engine.batch_mode;
+  const uint64_t behind = left->unsent + (mode == SHEAF_BATCH_RUN ? left->rows : 0);
+  if (left->undecided || (behind > 0 && mode <= SHEAF_BATCH_SUBMIT)) return CLI_PARTIAL;
   uint64_t failed_before = files->rows_failed_before;
   /* Rows that wait in jobs have not failed. */
   if (left->jobs > 0 && s->failed + failed_before == 0) return CLI_OK;
@@ -83,8 +87,8 @@ int run_finish(run_state *run, int32_t ended) {
   int32_t flushed = sheaf_files_flush(run->files);
   sheaf_engine_stats(run->engine, &stats);
   const run_jobs_left left = run_jobs_look(run);
-  bool whole =
-      run->failure == SHEAF_OK && flushed == SHEAF_OK && stats.not_attempted == 0 && left.rows == 0;
+  bool whole = run->failure == SHEAF_OK && flushed == SHEAF_OK && stats.not_attempted == 0 &&
+               left.rows + left.unsent == 0;
   int32_t finished = sheaf_files_finish(run->files, whole);
   if (run->failure == SHEAF_OK) run->failure = flushed ? flushed : finished;
   sheaf_files_report_get(run->files, &report);

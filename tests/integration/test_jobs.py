@@ -574,6 +574,17 @@ def gc_names_jobs_that_no_state_file_knows(room):
     one_sentence(sheaf(room, "jobs", "gc", "--provider", "ollama", code=2).err, "ollama", "no batch API")
 
 
+def a_wrong_key_loses_nothing_and_the_right_one_goes_on(room):
+    sim = sim_of(room, "--key", "right-key-0123456789")
+    room.rows("in.jsonl", 5)
+    done = batch(room, sim, code=4, env={"OPENAI_API_KEY": "wrong-key-0123456789"})
+    check("refused the key" in done.err and "5 requests wait for their job to be created" in done.err, done.err)
+    check("are with the provider" not in done.err, done.err)
+    batch(room, sim, env={"OPENAI_API_KEY": "right-key-0123456789"})
+    is_whole(room, 5)
+    same(billed(sim), (0, 5))
+
+
 def gc_leaves_jobs_without_our_mark_until_they_are_named(room):
     sim = sim_of(room, batch_ms=60000)
     room.rows("in.jsonl", 3)
