@@ -363,8 +363,12 @@ static void flush(sim_job *job, size_t least) {
   }
 }
 
+/* As an id, or as the JSON value that it is where Gemini has them. */
 static void write_foreign(sim_job *job, sim_row row, sim_call *call) {
-  row.id = SHEAF_LITERAL("sheaf-nobody-gave-this");
+  const char first = row.id.bytes ? row.id.data[0] : 0;
+  row.id = first == '{'   ? SHEAF_LITERAL("{\"key\":\"sheaf-nobody-gave-this\"}")
+           : first == '"' ? SHEAF_LITERAL("\"sheaf-nobody-gave-this\"")
+                          : SHEAF_LITERAL("sheaf-nobody-gave-this");
   job->lane->write_row(job, &row, SIM_ROW_DONE, call);
 }
 

@@ -250,6 +250,22 @@ static void inline_answers_come_in_the_order_of_the_requests(void **state) {
   sheaf_sim_stop(sim);
 }
 
+static void a_row_that_is_nobodys_is_an_inline_answer_with_a_key_of_its_own(void **state) {
+  (void)state;
+  char path[PATH_ROOM];
+  reply got;
+  sheaf_sim *sim = start("batch-time", "0", "batch-quirk", "duplicate,foreign", NULL);
+  begin(sim, INLINE(ROW("a", "")), path);
+  wait_over(sim, path, &got);
+  assert_int_equal(sheaf_json_check(sheaf_buf_slice(&got.body), NULL), SHEAF_OK);
+  assert_in(&got, "response.inlinedResponses.inlinedResponses[0].metadata.key", "a");
+  assert_in(&got, "response.inlinedResponses.inlinedResponses[1].metadata.key", "a");
+  assert_in(&got, "response.inlinedResponses.inlinedResponses[2].metadata.key",
+            "sheaf-nobody-gave-this");
+  reply_deinit(&got);
+  sheaf_sim_stop(sim);
+}
+
 static void embeddings_run_in_jobs_of_their_own(void **state) {
   (void)state;
   char path[PATH_ROOM];
@@ -433,6 +449,7 @@ int main(void) {
       cmocka_unit_test(files_are_listed_in_pages),
       cmocka_unit_test(a_new_job_is_pending),
       cmocka_unit_test(inline_answers_come_in_the_order_of_the_requests),
+      cmocka_unit_test(a_row_that_is_nobodys_is_an_inline_answer_with_a_key_of_its_own),
       cmocka_unit_test(embeddings_run_in_jobs_of_their_own),
       cmocka_unit_test(a_file_of_lines_gives_a_file_of_lines),
       cmocka_unit_test(a_row_gets_byte_by_byte_what_its_request_gets_live),
