@@ -166,12 +166,12 @@ static size_t write_results(const world *w, char *to, size_t bytes) {
 }
 
 static void pull_file(world *w, const sheaf_exchange *x) {
-  uint64_t at = 0;
+  size_t at = 0;
   for (;;) {
     int64_t n = sheaf_engine_body_read(w->engine, x->id, at, w->file + at, sizeof w->file - 1 - at);
     CHECK(n >= 0);
     if (n <= 0) break;
-    at += (uint64_t)n;
+    at += (size_t)n;
   }
   CHECK_EQ(at, x->body_bytes);
   w->file[at] = 0;
