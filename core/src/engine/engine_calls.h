@@ -142,6 +142,9 @@ int32_t sheaf__flight_pass(sheaf_engine *engine, const sheaf__row *row, bool is_
 int32_t sheaf__flight_row_done(sheaf_engine *engine, sheaf__flight *flight,
                                const sheaf__lane_action *action);
 
+int32_t sheaf__flight_spooled(sheaf_engine *engine, const sheaf__flight *flight, uint64_t at,
+                              void *to, size_t bytes, size_t *got);
+
 /* flight_calls.c: a flight's exchange, out and back */
 int32_t sheaf__flight_call(sheaf_engine *engine, sheaf__flight *flight, sheaf__call *call);
 int64_t sheaf__flight_body(sheaf_engine *engine, sheaf__flight *flight, uint64_t offset, void *to,

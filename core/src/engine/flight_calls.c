@@ -1,20 +1,14 @@
 /* flight_calls.c: a flight's exchange: its address and headers, its body as the transport pulls it
  * out of the spool, its reply as the lane is told of it. */
 #include "engine/engine_int.h"
+#include "lanes/job_fields.h"
+#include "wire/http.h"
 
 /* ---- Out ---- */
 
 static bool is_whole_url(sheaf_slice path) {
   return (path.bytes > 8 && memcmp(path.data, "https://", 8) == 0) ||
          (path.bytes > 7 && memcmp(path.data, "http://", 7) == 0);
-}
-
-/* Scheme, host and port: what a key belongs to. */
-static sheaf_slice origin_of(sheaf_slice url) {
-  const char *host = memchr(url.data, ':', url.bytes);
-  size_t at = host == NULL ? 0 : (size_t)(host - url.data) + 3;
-  while (at < url.bytes && url.data[at] != '/' && url.data[at] != '?') at++;
-  return (sheaf_slice){url.data, at < url.bytes ? at : url.bytes};
 }
 
 static int32_t write_url(sheaf__flight *f, const sheaf__place *place) {
@@ -48,8 +42,8 @@ static int32_t write_headers(sheaf_engine *engine, sheaf__flight *f, const sheaf
     f->headers = more;
     f->header_capacity = wanted;
   }
-  sheaf_slice ours = origin_of(place->options.base_url),
-              theirs = origin_of(sheaf_buf_slice(&f->url));
+  sheaf_slice ours = sheaf__url_origin(place->options.base_url),
+              theirs = sheaf__url_origin(sheaf_buf_slice(&f->url));
   bool is_ours = sheaf__slice_equal(ours, theirs);
   uint32_t count = 0;
   for (uint32_t i = 0; i < place->header_count; i++) {
@@ -110,20 +104,12 @@ static int64_t take(sheaf_slice from, uint64_t at, void *to, size_t capacity) {
   return (int64_t)bytes;
 }
 
+/* All of them, or the spool is not what it was. */
 static int32_t read_spool(sheaf_engine *engine, const sheaf__flight *f, uint64_t at, void *to,
                           size_t bytes) {
-  char *place = to;
-  while (bytes > 0) {
-    bool was_inside = engine->inside;
-    engine->inside = true;
-    int64_t got = engine->spool.read(engine->spool.ctx, f->id, at, place, bytes);
-    engine->inside = was_inside;
-    if (got <= 0) return got < 0 ? (int32_t)got : SHEAF_E_CORRUPT;
-    place += got;
-    at += (uint64_t)got;
-    bytes -= (size_t)got;
-  }
-  return SHEAF_OK;
+  size_t got = 0;
+  int32_t status = sheaf__flight_spooled(engine, f, at, to, bytes, &got);
+  return status == SHEAF_OK && got < bytes ? SHEAF_E_CORRUPT : status;
 }
 
 /* The next bytes of the rows: entries without their heads, of which many fit into one read. The last
@@ -136,10 +122,8 @@ static int64_t take_rows(sheaf_engine *engine, sheaf__flight *f, uint64_t left, 
       uint8_t head[SHEAF_JOB_ENTRY_HEAD];
       int32_t status = read_spool(engine, f, f->pull_at, head, sizeof head);
       if (status) return status;
-      uint32_t skip = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 |
-                      (uint32_t)head[3] << 24;
-      f->pull_left = (uint32_t)head[4] | (uint32_t)head[5] << 8 | (uint32_t)head[6] << 16 |
-                     (uint32_t)head[7] << 24;
+      uint64_t skip = sheaf__get_le(head, 4);
+      f->pull_left = sheaf__get_le(head + 4, 4);
       f->pull_at += sizeof head + skip;
       if (f->pull_at > f->spool_bytes) return SHEAF_E_CORRUPT;
     }

@@ -97,20 +97,26 @@ int32_t sheaf__flight_join(sheaf_engine *engine, const sheaf__row *row, bool is_
 
 #define ENTRY_FIRST 4096u /* read at once: most entries are shorter */
 
+/* Reads until the bytes are there or the spool ends; *got tells how many. */
+int32_t sheaf__flight_spooled(sheaf_engine *engine, const sheaf__flight *f, uint64_t at, void *to,
+                              size_t bytes, size_t *got) {
+  bool was_inside = engine->inside;
+  int64_t part = 1;
+  engine->inside = true;
+  for (*got = 0; *got < bytes && part > 0; *got += part > 0 ? (size_t)part : 0)
+    part = engine->spool.read(engine->spool.ctx, f->id, at + *got, (char *)to + *got, bytes - *got);
+  engine->inside = was_inside;
+  return part < 0 ? (int32_t)part : SHEAF_OK;
+}
+
 /* Makes the buffer hold the entry's first `bytes` bytes, or fewer where the spool ends. */
 static int32_t entry_fill(sheaf_engine *engine, sheaf__flight *f, uint64_t at, size_t bytes) {
-  if (bytes <= f->entry.bytes) return SHEAF_OK;
-  int32_t status = sheaf_buf_reserve(&f->entry, bytes - f->entry.bytes);
-  while (status == SHEAF_OK && f->entry.bytes < bytes) {
-    bool was_inside = engine->inside;
-    engine->inside = true;
-    int64_t got = engine->spool.read(engine->spool.ctx, f->id, at + f->entry.bytes,
-                                     f->entry.data + f->entry.bytes, bytes - f->entry.bytes);
-    engine->inside = was_inside;
-    if (got < 0) return (int32_t)got;
-    if (got == 0) break;
-    f->entry.bytes += (size_t)got;
-  }
+  size_t has = f->entry.bytes, got = 0;
+  if (bytes <= has) return SHEAF_OK;
+  int32_t status = sheaf_buf_reserve(&f->entry, bytes - has);
+  if (status == SHEAF_OK)
+    status = sheaf__flight_spooled(engine, f, at + has, f->entry.data + has, bytes - has, &got);
+  f->entry.bytes += got;
   return status;
 }
 

@@ -4,6 +4,7 @@
  * its records bring it back. Its exchanges pass the same gate as everything else. Outline: making
  * and ending; turns; wishes; what moves when. */
 #include "engine/engine_int.h"
+#include "lanes/job_fields.h"
 
 /* ---- Making, ending ---- */
 
@@ -203,7 +204,7 @@ static int32_t want_store(sheaf_engine *engine, sheaf__flight *f,
   /* The record begins with the flight's id, by which recovery finds it again. */
   sheaf_buf_reset(&f->record);
   uint8_t id[8];
-  for (int i = 0; i < 8; i++) id[i] = (uint8_t)(f->id >> (8 * i));
+  sheaf__put_le(id, f->id, sizeof id);
   sheaf_buf_append(&f->record, id, sizeof id);
   sheaf_buf_append_slice(&f->record, action->record);
   if (f->record.status) return f->record.status;

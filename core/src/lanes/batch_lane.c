@@ -137,7 +137,7 @@ void sheaf__batch_created(sheaf__batch *b, bool is_adopted) {
   b->job = job;
   sheaf_buf_reset(&b->candidate);
   b->is_adopted = is_adopted;
-  b->is_unknown = b->is_full = false;
+  b->is_unknown = false;
   b->state = SHEAF_JOB_QUEUED_STATE;
   b->created_unix_ms = b->unix_ms;
   b->news_due = true;

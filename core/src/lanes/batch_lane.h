@@ -76,7 +76,6 @@ typedef struct sheaf__batch {
   int64_t total, completed, failed;
   int64_t created_unix_ms; /* as we know it: when its id came */
   bool is_adopted;
-  bool is_full;
   uint32_t creates;       /* intents so far */
   uint32_t strays;        /* creates without an answer that were not found: they may show up yet */
   int64_t intent_unix_ms; /* of the first that has no answer */

@@ -55,20 +55,12 @@ static void put_batch(const sheaf_job_facts *facts, const char *then, sheaf_buf 
   sheaf_buf_append_text(path, then);
 }
 
-/* scheme://host[:port] of a URL. */
-static sheaf_slice origin_of(sheaf_slice url) {
-  size_t i = 0, slashes = 0;
-  for (; i < url.bytes; i++) {
-    if (url.data[i] == '/' && ++slashes == 3) break;
-  }
-  return (sheaf_slice){url.data, i};
-}
-
 /* The address that the batch told, if it lies where the key may go; a gateway in between may pass
  * on the provider's own, and then the path behind the gateway is the one that answers. */
 static void put_results(const sheaf_job_facts *facts, sheaf_buf *path) {
   const sheaf_slice url = facts->output;
-  bool is_ours = url.bytes > 0 && sheaf__slice_equal(origin_of(url), origin_of(facts->base_url));
+  bool is_ours = url.bytes > 0 &&
+                 sheaf__slice_equal(sheaf__url_origin(url), sheaf__url_origin(facts->base_url));
   for (size_t i = 0; i < url.bytes; i++) {
     if ((unsigned char)url.data[i] <= ' ') is_ours = false;
   }

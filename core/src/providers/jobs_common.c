@@ -225,4 +225,13 @@ int32_t sheaf__job_call_status(const sheaf_job_call *call) {
   return SHEAF_OK;
 }
 
+int32_t sheaf__job_call_by_id(sheaf_job_call *call, const char *method, const char *before,
+                              sheaf_slice id, const char *behind) {
+  call->method = method;
+  sheaf_buf_append_text(call->path, before);
+  sheaf__job_put_segment(call->path, id);
+  sheaf_buf_append_text(call->path, behind);
+  return sheaf__job_call_status(call);
+}
+
 #endif

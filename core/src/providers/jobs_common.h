@@ -88,6 +88,9 @@ int32_t sheaf__job_header(sheaf_job_call *call, sheaf_slice name, sheaf_slice va
 int32_t sheaf__job_form(const sheaf_job_facts *facts, sheaf_job_call *call);
 /* The status of all the call's buffers: what the slot answers. */
 int32_t sheaf__job_call_status(const sheaf_job_call *call);
+/* Writes a call without a body to before, the id percent-encoded, behind. */
+int32_t sheaf__job_call_by_id(sheaf_job_call *call, const char *method, const char *before,
+                              sheaf_slice id, const char *behind);
 
 /* ---- Files and results in OpenAI's shape, which Mistral has, too ---- */
 

@@ -77,11 +77,7 @@ static int32_t list_call(const sheaf_job_facts *facts, sheaf_job_call *call) {
 static int32_t job_call(sheaf_job_call *call, const char *method, sheaf_slice job,
                         const char *behind) {
   if (job.bytes == 0) return SHEAF_E_MISUSE;
-  call->method = method;
-  SHEAF__PUT(call->path, "/batch/jobs/");
-  sheaf__job_put_segment(call->path, job);
-  sheaf_buf_append_text(call->path, behind);
-  return sheaf__job_call_status(call);
+  return sheaf__job_call_by_id(call, method, "/batch/jobs/", job, behind);
 }
 
 static int32_t write_call(const sheaf_job_api *api, uint32_t step, const sheaf_job_facts *facts,

@@ -65,11 +65,7 @@ int32_t sheaf__openai_row_body(const sheaf_job_api *api, sheaf_slice text, sheaf
 static int32_t file_path(sheaf_job_call *call, const char *method, sheaf_slice id,
                          const char *behind) {
   if (id.bytes == 0) return SHEAF_E_UNSUPPORTED;
-  call->method = method;
-  SHEAF__PUT(call->path, "/files/");
-  sheaf__job_put_segment(call->path, id);
-  sheaf_buf_append_text(call->path, behind);
-  return sheaf__job_call_status(call);
+  return sheaf__job_call_by_id(call, method, "/files/", id, behind);
 }
 
 static int32_t upload_call(const sheaf_job_facts *facts, sheaf_job_call *call) {
@@ -149,11 +145,7 @@ static int32_t list_call(const sheaf_job_facts *facts, sheaf_job_call *call) {
 static int32_t job_call(sheaf_job_call *call, const char *method, sheaf_slice job,
                         const char *behind) {
   if (job.bytes == 0) return SHEAF_E_MISUSE;
-  call->method = method;
-  SHEAF__PUT(call->path, "/batches/");
-  sheaf__job_put_segment(call->path, job);
-  sheaf_buf_append_text(call->path, behind);
-  return sheaf__job_call_status(call);
+  return sheaf__job_call_by_id(call, method, "/batches/", job, behind);
 }
 
 static int32_t write_call(const sheaf_job_api *api, uint32_t step, const sheaf_job_facts *facts,

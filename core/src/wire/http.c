@@ -30,6 +30,14 @@ static sheaf_slice trim(sheaf_slice s) {
   return s;
 }
 
+sheaf_slice sheaf__url_origin(sheaf_slice url) {
+  size_t i = 0, slashes = 0;
+  for (; i < url.bytes; i++) {
+    if (url.data[i] == '/' && ++slashes == 3) break;
+  }
+  return (sheaf_slice){url.data, i};
+}
+
 bool sheaf__equals_nocase(sheaf_slice text, const char *wanted) {
   for (size_t i = 0; i < text.bytes; i++) {
     if (wanted[i] == '\0' || lower(text.data[i]) != lower(wanted[i])) return false;

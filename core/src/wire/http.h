@@ -22,6 +22,8 @@ int64_t sheaf__decimal(sheaf_slice text);
 /* Walks "name: value" lines: SHEAF_OK or SHEAF_E_END; *at starts at 0. Space around the value is
  * cut. */
 int32_t sheaf__header_next(sheaf_slice headers, size_t *at, sheaf_slice *name, sheaf_slice *value);
+/* scheme://host[:port] of a URL: what a key belongs to. */
+sheaf_slice sheaf__url_origin(sheaf_slice url);
 /* ASCII, without case. */
 bool sheaf__equals_nocase(sheaf_slice text, const char *lower);
 
